@@ -96,10 +96,11 @@ func (s *tally) add(w *world, failed bool) {
 	if s.kinds == nil {
 		s.kinds = make(map[string]int)
 	}
+	s.unknown += w.unbegun
 	for _, e := range w.events {
 		s.faults++
 		s.kinds[e.fault]++
-		s.unknown += e.running + e.ended + e.unbegun
+		s.unknown += e.running + e.ended
 	}
 }
 

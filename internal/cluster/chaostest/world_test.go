@@ -44,6 +44,7 @@ type world struct {
 	processes   []*process // all that were started
 	started     int
 	events      []*event
+	unbegun     int // unknown hosts that an owner had written down, and that ran nothing
 }
 
 // An event is what a fault did, and when.
@@ -53,9 +54,9 @@ type event struct {
 	text     string
 	unknown  bool // hosts whose commands ran then may stay unknown
 
-	// The unknown hosts that it explains: their commands ran when it happened, had ended before, or did not begin.
-	running, ended, unbegun int
-	longest                 time.Duration // of those that had ended, before the fault
+	// The unknown hosts that it explains: their commands ran when it happened, or had ended before.
+	running, ended int
+	longest        time.Duration // of those that had ended, before the fault
 }
 
 // A natsServer is a process that is started again under the same name.
@@ -445,35 +446,47 @@ func (w *world) check(entries []journal.Entry) (unknown int) {
 	return unknown
 }
 
-// explained reports whether a fault was so near the command that nobody can know what came of it, and counts the host as that
-// fault's.
+// explained reports whether a fault was so near the command that nobody can know what came of it, and counts the host as that of
+// the nearest.
 func (w *world) explained(e simfleet.Exec, did bool) bool {
+	var nearest *event
+	distance := slack
 	for _, v := range w.events {
-		switch before := v.from.Sub(e.Ended); {
-		case !v.unknown:
+		if !v.unknown {
 			continue
-		case !did:
-			v.unbegun++
-		case !e.Received.Before(v.to.Add(slack)) || before >= slack:
-			continue
-		case before > 0:
-			v.ended, v.longest = v.ended+1, max(v.longest, before)
-		default:
-			v.running++
 		}
-		return true
+		if !did {
+			w.unbegun++
+			return true
+		}
+		if d := max(0, v.from.Sub(e.Ended), e.Received.Sub(v.from)); d < distance {
+			nearest, distance = v, d
+		}
 	}
-	return false
+	if nearest == nil {
+		return false
+	}
+	if before := nearest.from.Sub(e.Ended); before > 0 {
+		nearest.ended, nearest.longest = nearest.ended+1, max(nearest.longest, before)
+	} else {
+		nearest.running++
+	}
+	return true
 }
 
 // explanations says which faults explain the unknown hosts, as check has found.
 func (w *world) explanations() string {
 	var list []string
 	for _, e := range w.events {
-		if e.running+e.ended+e.unbegun == 0 {
-			continue
+		if e.running > 0 {
+			list = append(list, fmt.Sprintf("%s: %d ran", e.text, e.running))
 		}
-		list = append(list, fmt.Sprintf("%s: %d ran, %d had ended at most %d ms before, %d were written down and did not begin", e.text, e.running, e.ended, e.longest.Milliseconds(), e.unbegun))
+		if e.ended > 0 {
+			list = append(list, fmt.Sprintf("%s: %d had ended at most %d ms before", e.text, e.ended, e.longest.Milliseconds()))
+		}
+	}
+	if w.unbegun > 0 {
+		list = append(list, fmt.Sprintf("%d were written down and did not begin", w.unbegun))
 	}
 	if len(list) == 0 {
 		return ""
