@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -195,6 +196,33 @@ func TestLocalLackBeforeABastion(t *testing.T) {
 	f, ok := errors.AsType[*fleet.Error](err)
 	if !ok || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonLocalFiles {
 		t.Errorf("the error is %.200q", err)
+	}
+}
+
+// An asking is an Opener whose runs are gone that would decide about the jump host.
+type asking struct{ dials atomic.Int32 }
+
+func (o *asking) Tunnels(_ context.Context, a *ssh.Attempt) (*client.Tunnels, error) {
+	o.dials.Add(1)
+	return nil, a.FailIn(fleet.PhaseHostkey, fleet.OutcomeNeverStarted, fleet.ReasonHolderLost, errors.New("the run has ended"))
+}
+
+// That nobody decides any more about a jump host that is being dialled is not its failure either, and keeps
+// nobody else from dialling it.
+func TestNobodyDecidesAboutABastion(t *testing.T) {
+	n, o := New(Options{}), new(asking)
+	n.Use(o)
+	defer func() { _ = n.Close() }()
+	via := ssh.Via(at(fleet.Target{Host: fleet.Host{Name: "jump", Port: 22}, User: "u"}, nil))
+	for i := range 2 {
+		a := &ssh.Attempt{Progress: new(ssh.Progress), Target: at(fleet.Target{Host: fleet.Host{Name: "h", Port: 22}, User: "u"}, via)}
+		_, err := n.Open(t.Context(), a)
+		if f, ok := errors.AsType[*fleet.Error](err); !ok || f.Reason != fleet.ReasonHolderLost {
+			t.Errorf("the error is %v", err)
+		}
+		if got, want := o.dials.Load(), int32((i+1)*maxDials); got != want {
+			t.Errorf("%d dials, want %d", got, want)
+		}
 	}
 }
 
@@ -497,6 +525,12 @@ func TestRetire(t *testing.T) {
 		t.Error("a young one is retired")
 	}
 	n.Retire(0)
+	p.mu.Lock()
+	renewed := p.renewed
+	p.mu.Unlock()
+	if n.Retire(time.Hour); p.renewed.Before(renewed) {
+		t.Error("what was being dialled before all were retired may be used after all")
+	}
 	if got := s.run(t, d, 2, via); got[fleet.OutcomeOK] != 2 {
 		t.Errorf("outcomes %v", got)
 	}

@@ -22,11 +22,17 @@ type pool struct {
 
 	mu       sync.Mutex
 	members  []*member
-	underway chan struct{} // closed when the current dial is over; nil: none
-	err      error         // error of the last dial; nil: it succeeded
-	until    time.Time     // no dial before, if err is not nil
-	renewed  time.Time     // what was dialled before is used no more
+	underway *dialling  // nil: none
+	err      error     // error of the last dial, if the jump host may be its cause; nil: it is not
+	until    time.Time // no dial before, if err is not nil
+	renewed  time.Time // what was dialled before is used no more
 	closed   bool
+}
+
+// A dialling is a dial that is under way.
+type dialling struct {
+	over chan struct{} // closed when it is over
+	err  error         // set before, for those who have waited
 }
 
 // A member is one connection.
@@ -66,13 +72,16 @@ func (p *pool) acquire(ctx context.Context) (*member, error) {
 				p.mu.Unlock()
 				return nil, err
 			}
-			p.underway = make(chan struct{})
+			p.underway = &dialling{over: make(chan struct{})}
 			p.network.all.Go(p.dial)
 		}
-		over := p.underway
+		d := p.underway
 		p.mu.Unlock()
 		select {
-		case <-over:
+		case <-d.over:
+			if d.err != nil {
+				return nil, d.err
+			}
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
@@ -127,11 +136,13 @@ func (p *pool) dial() {
 	t, err := p.connect()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	close(p.underway)
-	p.underway, p.err = nil, err
+	p.underway.err = err
+	close(p.underway.over)
+	p.underway, p.err = nil, nil
 	switch {
+	case err != nil && reasonOf(err) == fleet.ReasonHolderLost: // the jump host may do well for others
 	case err != nil:
-		p.until = time.Now().Add(retryAfter)
+		p.err, p.until = err, time.Now().Add(retryAfter)
 	case p.closed, began.Before(p.renewed):
 		_ = t.Close()
 	default:
@@ -139,12 +150,21 @@ func (p *pool) dial() {
 	}
 }
 
+func reasonOf(err error) fleet.Reason {
+	if f, ok := errors.AsType[*fleet.Error](err); ok {
+		return f.Reason
+	}
+	return fleet.ReasonNone
+}
+
 // retire gives connections of at least this age no further stream.
 func (p *pool) retire(age time.Duration) {
 	now := time.Now()
 	var unused []*member
 	p.mu.Lock()
-	p.renewed = now.Add(-age)
+	if at := now.Add(-age); at.After(p.renewed) {
+		p.renewed = at
+	}
 	p.members = slices.DeleteFunc(p.members, func(m *member) bool {
 		m.retired = m.retired || m.age(now) >= age
 		unneeded := m.retired && m.streams == 0
@@ -177,7 +197,8 @@ func (p *pool) connect() (*client.Tunnels, error) {
 		if try == maxDials || !mayPass(f) || !wait(ctx, try) {
 			reason := fleet.ReasonJumpFailed
 			switch f.Reason {
-			case fleet.ReasonLocalFiles, fleet.ReasonLocalPorts, fleet.ReasonLocalMemory: // not the jump host's fault
+			// These are not the jump host's fault.
+			case fleet.ReasonLocalFiles, fleet.ReasonLocalPorts, fleet.ReasonLocalMemory, fleet.ReasonHolderLost:
 				reason = f.Reason
 			}
 			return nil, &fleet.Error{
