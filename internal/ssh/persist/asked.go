@@ -17,7 +17,13 @@ import (
 	"shoal/internal/ssh"
 )
 
-var errOver = errors.New("the attempt is over")
+// errOver is no fault of a host, so that whoever shares the connection for which it was asked tries again.
+var errOver = lost(errors.New("the attempt is over"))
+
+// lost returns err with the reason of a run or a holder that is gone.
+func lost(err error) *fleet.Error {
+	return &fleet.Error{Outcome: fleet.OutcomeNeverStarted, Phase: fleet.PhaseDial, Reason: fleet.ReasonHolderLost, Err: err}
+}
 
 // asked answers a question of the holder, on a goroutine of its own: the answer may take as long
 // as an agent or a disk.

@@ -37,8 +37,8 @@ type Options struct {
 	Pipeline  client.Pipeline
 	Classical bool
 	StateDir  string
-	// MaxAge is how long after its login a held connection is used. 0 means
-	// hold.DefaultMaxAge, negative means no limit.
+	// MaxAge is how long after its login a held connection is used; those to jump hosts are looked at
+	// when the run begins. 0 means hold.DefaultMaxAge, negative means no limit.
 	MaxAge time.Duration
 	// Idle is how long the holder stays after its last run.
 	Idle time.Duration
@@ -81,7 +81,7 @@ func New(ctx context.Context, c net.Conn, o Options) (*Dialer, error) {
 	o.MaxAge = cmp.Or(o.MaxAge, hold.DefaultMaxAge)
 	timeouts := o.Timeouts
 	timeouts.Command = 0 // each attempt has it
-	h := hello{purpose: purposeRun, idle: o.Idle, profile: profile{timeouts.WithDefaults(), o.Pipeline, o.Classical, o.StateDir}}
+	h := hello{purpose: purposeRun, idle: o.Idle, maxAge: o.MaxAge, profile: profile{timeouts.WithDefaults(), o.Pipeline, o.Classical, o.StateDir}}
 	l, from, _, err := greet(ctx, c, h)
 	if err != nil {
 		return nil, err

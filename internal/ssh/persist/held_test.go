@@ -547,6 +547,7 @@ func TestJumpHost(t *testing.T) {
 	d := newDen(t)
 	for i, c := range []struct {
 		refused, refresh bool
+		maxAge           time.Duration
 		why              fleet.DialReason
 		ran              bool
 		logins           int // at the jump host
@@ -557,13 +558,16 @@ func TestJumpHost(t *testing.T) {
 		{ran: true},
 		{refresh: true, why: fleet.DialExpired, ran: true, logins: 1},
 		{ran: true},
+		{maxAge: time.Hour, ran: true},
+		{maxAge: 1, why: fleet.DialExpired, ran: true, logins: 1},
+		{ran: true},
 	} {
 		if c.refresh {
 			d.refresh()
 		}
 		k := &hopping{server: server, hop: jump, refused: c.refused}
 		local := new(counted)
-		p := d.dialerOn(t, Options{HostKeys: k, Identities: k, Local: local})
+		p := d.dialerOn(t, Options{HostKeys: k, Identities: k, Local: local, MaxAge: c.maxAge})
 		settings := new(ssh.Settings)
 		hop := ssh.Target{Target: fleet.Target{Host: jump.Host, User: jump.User, Port: jump.Host.Port}, Endpoint: &ssh.Endpoint{Settings: settings}}
 		via := ssh.Via(hop)

@@ -50,6 +50,7 @@ type Holder struct {
 	unheld  bool     // in tests: each attempt is dialled
 
 	intentTime time.Duration // see work.intend
+	silence    time.Duration // after which a run counts as stopped: see session.silent
 
 	mu       sync.Mutex
 	lines    map[profile]*line
@@ -78,7 +79,7 @@ type line struct {
 // NewHolder returns a Holder without a connection. Call Close in the end.
 func NewHolder(o HolderOptions) *Holder {
 	h := &Holder{
-		opts: o, clock: clock.New(), started: time.Now(), stays: firstIdle, intentTime: intentTime,
+		opts: o, clock: clock.New(), started: time.Now(), stays: firstIdle, intentTime: intentTime, silence: silentBeats * beat,
 		lines: make(map[profile]*line), settings: make(map[string]*ssh.Settings), users: make(map[string]string),
 		numbers: make(map[*ssh.Settings]uint32), hopNames: make(map[string]*hop), hops: make(map[*ssh.Endpoint]*hop), over: make(chan struct{}),
 	}
@@ -170,12 +171,16 @@ func (h *Holder) Serve(ctx context.Context, c net.Conn) {
 		return
 	}
 	defer h.leave(line)
+	if asked.maxAge > 0 {
+		line.network.Retire(asked.maxAge)
+	}
 	h.answer(l, asked, nil)
 	s := newSession(context.WithoutCancel(ctx), h, line, l) // the link ends it: nothing is reported any more
 	defer s.close()
 	for {
 		f, err := from.next()
 		if err == nil {
+			s.hears()
 			err = s.take(f)
 		}
 		if err != nil {

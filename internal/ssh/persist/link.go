@@ -113,11 +113,12 @@ func (l *link) write() {
 			l.mu.Unlock()
 			return
 		}
-		out, marks := l.out, l.marks
+		out := l.out
+		whole, marks := writing(out, l.marks) // before close can say that nothing is sent any more
 		l.out, l.marks = spare[:0], nil
 		l.changed.Broadcast()
 		l.mu.Unlock()
-		if err := l.pass(out, marks); err != nil {
+		if err := l.pass(whole, marks); err != nil {
 			l.close(fmt.Errorf("writing: %w", err))
 			return
 		}
@@ -127,24 +128,29 @@ func (l *link) write() {
 	}
 }
 
-// pass writes frames. Those whose commands were withdrawn are replaced.
-func (l *link) pass(out []byte, marks []mark) error {
-	whole, from := out, 0
-	if len(marks) > 0 {
-		whole = make([]byte, 0, len(out))
-		kept := marks[:0]
-		for _, m := range marks {
-			whole = append(whole, out[from:m.start]...)
-			if from = m.end; m.exec.Writing() {
-				whole = append(whole, out[m.start:m.end]...)
-				kept = append(kept, mark{exec: m.exec, end: len(whole)})
-			} else {
-				whole = append(whole, m.instead...)
-			}
-		}
-		whole, marks = append(whole, out[from:]...), kept
+// writing returns the frames that are about to be written, with their marks. Those whose commands were
+// withdrawn are replaced.
+func writing(out []byte, marks []mark) ([]byte, []mark) {
+	if len(marks) == 0 {
+		return out, nil
 	}
-	n, err := l.conn.Write(whole)
+	whole, from := make([]byte, 0, len(out)), 0
+	kept := marks[:0]
+	for _, m := range marks {
+		whole = append(whole, out[from:m.start]...)
+		if from = m.end; m.exec.Writing() {
+			whole = append(whole, out[m.start:m.end]...)
+			kept = append(kept, mark{exec: m.exec, end: len(whole)})
+		} else {
+			whole = append(whole, m.instead...)
+		}
+	}
+	return append(whole, out[from:]...), kept
+}
+
+// pass writes frames.
+func (l *link) pass(out []byte, marks []mark) error {
+	n, err := l.conn.Write(out)
 	for _, m := range marks {
 		if n >= m.end {
 			m.exec.Wrote(1) // see Dialer.hand: its command is sent with one byte

@@ -15,7 +15,7 @@ import (
 // magic begins each connection. Version is that of the protocol: one process speaks one.
 const (
 	magic   = "shoal-persist"
-	version = 2
+	version = 3
 )
 
 // A purpose is why somebody connects to a holder.
@@ -32,6 +32,7 @@ const (
 type hello struct {
 	purpose purpose
 	idle    time.Duration // the holder stays for this long after the last run
+	maxAge  time.Duration // of connections to jump hosts, when the run begins; 0 or less: no limit
 	profile profile
 }
 
@@ -49,6 +50,7 @@ func (h *hello) encode(e *enc) {
 	e.uint(version)
 	e.uint(uint64(h.purpose))
 	e.dur(h.idle)
+	e.dur(h.maxAge)
 	t := &h.profile.timeouts
 	for _, d := range []time.Duration{t.Connect, t.Dial, t.Kex, t.Auth, t.Session, t.Drain, t.Alive} {
 		e.dur(d)
@@ -68,7 +70,7 @@ func decodeHello(d *dec) (hello, error) {
 	if d.uint() != version {
 		return hello{}, errVersion
 	}
-	h := hello{purpose: purpose(d.uint()), idle: d.dur()}
+	h := hello{purpose: purpose(d.uint()), idle: d.dur(), maxAge: d.dur()}
 	t := &h.profile.timeouts
 	for _, to := range []*time.Duration{&t.Connect, &t.Dial, &t.Kex, &t.Auth, &t.Session, &t.Drain, &t.Alive} {
 		*to = d.dur()

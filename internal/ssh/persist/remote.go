@@ -33,6 +33,7 @@ type remote struct {
 	ctx      context.Context // of Dial, then that of Start
 	cancel   context.CancelFunc
 	done     func(fleet.End) // nil before Start
+	started  bool            // by conn.Start
 	over     bool
 	unwatch  func()
 	answered bool // something was sent to opened
@@ -400,6 +401,14 @@ var errClosedHere = errors.New("the connection was closed on this side")
 // Start implements ssh.Conn.
 func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
 	r := c.first
+	r.mu.Lock()
+	r.started = true
+	r.mu.Unlock()
+	if c.closed.Load() {
+		r.finished()
+		done(r.attempt.Fail(r.attempt.Execution.Failed(), fleet.ReasonInterrupted, errClosedHere).End())
+		return
+	}
 	r.start(ctx, r.id, done, func(intended bool) bool {
 		body := func(e *enc) { e.bool(intended) }
 		if intended {
@@ -465,7 +474,7 @@ func (c *conn) Close() error {
 	c.dialer.link.send(kindClose, c.first.id, nil)
 	r := c.first
 	r.mu.Lock()
-	started := r.done != nil
+	started := r.started
 	r.mu.Unlock()
 	if !started {
 		r.finished()

@@ -6,6 +6,8 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	xssh "golang.org/x/crypto/ssh"
 
@@ -18,7 +20,8 @@ type session struct {
 	holder *Holder
 	line   *line
 	link   *link
-	ctx    context.Context // ends with the run
+	heard  atomic.Pointer[time.Time] // when the run has last sent something, by the holder's clock
+	ctx    context.Context           // ends with the run
 	cancel context.CancelCauseFunc
 	all    sync.WaitGroup // goroutines, and attempts that were started
 
@@ -37,7 +40,19 @@ func newSession(ctx context.Context, h *Holder, l *line, k *link) *session {
 		conns: make(map[uint32]ssh.Conn), calls: make(map[uint32]chan []byte), keys: make(map[string]xssh.PublicKey),
 	}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	s.hears()
 	return s
+}
+
+// hears is called for each frame of the run.
+func (s *session) hears() {
+	now := s.holder.clock.Now()
+	s.heard.Store(&now)
+}
+
+// silent reports whether the run, which sends something with each beat, is stopped.
+func (s *session) silent() bool {
+	return s.holder.clock.Now().Sub(*s.heard.Load()) >= s.holder.silence
 }
 
 var errRunGone = errors.New("the run that wanted the command has ended")
@@ -127,7 +142,11 @@ func (s *session) take(f frame) error {
 	s.mu.Lock()
 	w := s.works[f.id]
 	s.mu.Unlock()
-	if w == nil {
+	switch {
+	case w == nil && f.kind == kindStart: // it was closed before
+		s.link.send(kindEnd, f.id, func(e *enc) { encodeEnd(e, unconnected().End(), nil) })
+		return nil
+	case w == nil:
 		return nil // it has ended meanwhile
 	}
 	return w.take(f.kind, b)

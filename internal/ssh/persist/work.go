@@ -109,11 +109,18 @@ func (w *work) next(c ssh.Conn) {
 		return
 	}
 	if c == nil {
-		w.ended(w.attempt.FailIn(fleet.PhaseSession, fleet.OutcomeNeverStarted, fleet.ReasonConnClosed,
-			errors.New("there is no such connection")).End())
+		w.ended(unconnected().End())
 		return
 	}
 	c.StartNext(w.ctx, w.attempt, w.ended)
+}
+
+// unconnected returns the failure of an attempt whose connection the run has closed.
+func unconnected() *fleet.Error {
+	return &fleet.Error{
+		Outcome: fleet.OutcomeNeverStarted, Phase: fleet.PhaseSession, Reason: fleet.ReasonConnClosed,
+		Err: errors.New("there is no such connection"),
+	}
 }
 
 // begins counts the attempt as started; it reports false if it was already.
@@ -164,8 +171,12 @@ func (w *work) take(k kind, b *dec) error {
 		s.mu.Lock()
 		c := s.conns[w.id]
 		s.mu.Unlock()
-		if c == nil || !w.begins() {
+		if !w.begins() {
 			return errMalformed
+		}
+		if c == nil {
+			w.ended(unconnected().End())
+			return nil
 		}
 		w.mu.Lock()
 		w.intended = intended
@@ -309,46 +320,77 @@ func (w stop) ask(ctx context.Context, q question, body func(*enc)) (*dec, error
 	switch {
 	case sent:
 	case s.ctx.Err() != nil:
-		return nil, errRunGone
+		return nil, w.unanswered(errRunGone)
 	default:
 		return nil, errLarge
 	}
-	select {
-	case b := <-answer:
-		d := &dec{b: b}
-		if err := refusal(d); err != nil {
-			return nil, err
-		}
-		return d, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	case <-s.ctx.Done():
-		return nil, errRunGone
+	var look <-chan time.Time
+	if w.hop > 0 { // others wait for the answer too
+		tick := time.NewTicker(s.holder.silence / silentBeats)
+		defer tick.Stop()
+		look = tick.C
 	}
+	for {
+		select {
+		case b := <-answer:
+			d := &dec{b: b}
+			if err := refusal(d); err != nil {
+				return nil, err
+			}
+			return d, nil
+		case <-ctx.Done():
+			return nil, w.unanswered(context.Cause(ctx))
+		case <-s.ctx.Done():
+			return nil, w.unanswered(errRunGone)
+		case <-look:
+			if s.silent() {
+				return nil, w.unanswered(errRunSilent)
+			}
+		}
+	}
+}
+
+var errRunSilent = errors.New("the run that was asked about the jump host gives no answer")
+
+// unanswered returns the error of a question that the run cannot answer any more. The connection to a
+// jump host is not only for the attempt by which its run was asked, and that it ends is no fault of the
+// jump host: the next try asks another one.
+func (w stop) unanswered(err error) error {
+	if w.hop == 0 {
+		return err
+	}
+	return lost(err)
 }
 
 // An asker has the run decide. It implements ssh.HostKeys, ssh.KeyReleaser, ssh.PasswordGuard and
 // ssh.Identities.
 type asker struct{ holder *Holder }
 
-var errNobody = errors.New("no run asks for this host any more")
+var errNobody = lost(errors.New("no run asks for this host any more"))
 
 // workOf returns who is asked about a target, or about a jump host: then any attempt whose way it
-// is on, because they share the connection.
+// is on, because they share the connection, and of a run that is not stopped if there is one.
 func (h *Holder) workOf(t ssh.Target) (stop, error) {
 	if w, ok := h.askers.Load(t.Endpoint); ok {
 		return w.(*work).at(0), nil
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	var found stop
 	if hop := h.hops[t.Endpoint]; hop != nil {
 		for w, n := range hop.works {
-			if w.ctx.Err() == nil {
-				return w.at(n), nil
+			if w.ctx.Err() != nil {
+				continue
+			}
+			if found = w.at(n); !w.session.silent() {
+				break
 			}
 		}
 	}
-	return stop{}, errNobody
+	if found.work == nil {
+		return stop{}, errNobody
+	}
+	return found, nil
 }
 
 // Algorithms implements ssh.HostKeys.
