@@ -24,7 +24,7 @@
 //	go test -run '^$' -bench Scaling -benchtime 1x ./internal/cluster/chaostest -scaled 100000 -scales 1,2,4,8,16,32
 //
 // With -scaling FILE the figures of each size are appended to that file, from which a table and charts are written: the sizes may
-// be measured one after the other.
+// be measured one after the other. A million hosts need -timeout 1h.
 //
 // The seed gives the same faults at the same numbers of commands; what they hit depends on the machine.
 package chaostest

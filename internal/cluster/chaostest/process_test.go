@@ -97,7 +97,7 @@ func (p *process) wait() {
 	select {
 	case <-p.ended:
 		return
-	case <-time.After(guard):
+	case <-time.After(guard + time.Duration(p.w.hosts)*2*time.Millisecond):
 	}
 	p.send(syscall.SIGQUIT)
 	select {
