@@ -25,7 +25,8 @@
 //
 // Connections are served by internal/ssh/wire or by golang.org/x/crypto/ssh: see
 // [Options.Server]. The first one is half as expensive and takes what is sent early; the second
-// one is independent of this module's clients.
+// one is independent of this module's clients. Hosts with faults are served by the first one, or by
+// writers of raw packets. What floods send, they send together as a link of 1 Gbit/s would bring it.
 //
 // # Not included
 //

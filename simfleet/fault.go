@@ -6,9 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/crypto/ssh"
-
 	"shoal/fleet"
+	"shoal/internal/ssh/wire"
 	"shoal/simfleet/internal/shell"
 )
 
@@ -146,9 +145,9 @@ type behaviour struct {
 	// raw is the whole connection, up to its close, without SSH behind it.
 	raw func(*conn)
 	// configure changes key exchange and authentication.
-	configure func(*conn, *ssh.ServerConfig)
-	// open is what becomes of a request for a session.
-	open func(ssh.NewChannel)
+	configure func(*conn, *setup)
+	// open is what becomes of a request for a session. The server's mu is held.
+	open func(*wireServer, wire.Channel)
 	// answer is what becomes of an exec request.
 	answer *answer
 	// run is what the command is replaced by.
@@ -194,16 +193,16 @@ func (b *behaviour) add(next behaviour) error {
 }
 
 // inTurn returns what calls both functions, of which either may be nil.
-func inTurn(first, second func(*conn, *ssh.ServerConfig)) func(*conn, *ssh.ServerConfig) {
+func inTurn(first, second func(*conn, *setup)) func(*conn, *setup) {
 	switch {
 	case first == nil:
 		return second
 	case second == nil:
 		return first
 	}
-	return func(c *conn, config *ssh.ServerConfig) {
-		first(c, config)
-		second(c, config)
+	return func(c *conn, s *setup) {
+		first(c, s)
+		second(c, s)
 	}
 }
 
@@ -240,14 +239,14 @@ var behaviours = map[Fault]behaviour{
 
 	FaultCloseAfterKexinit: {doc: "closes after its KEXINIT", raw: closeAfterKexinit, expect: neverStarted(fleet.ReasonConnClosed)},
 	FaultStallKex:          {doc: "goes silent after its KEXINIT", raw: stallKex, expect: neverStarted(fleet.ReasonKexTimeout)},
-	FaultNoCommonAlgorithm: {doc: "knows only a key exchange that nobody should accept", configure: noCommonAlgorithm, expect: neverStarted(fleet.ReasonNoCommonAlgorithm)},
+	FaultNoCommonAlgorithm: {doc: "knows only a key exchange that nobody should accept", raw: noCommonAlgorithm, expect: neverStarted(fleet.ReasonNoCommonAlgorithm)},
 	FaultWrongHostkey:      {doc: "shows another host key than the fleet's known_hosts has", configure: wrongHostkey, expect: neverStarted(fleet.ReasonHostkeyChanged)},
 
 	FaultAuthRefused:     {doc: "accepts no key", configure: authRefused, expect: neverStarted(fleet.ReasonAuthFailed)},
 	FaultAuthStall:       {doc: "never answers the offer of a key", configure: authStall, expect: neverStarted(fleet.ReasonAuthTimeout)},
 	FaultAuthBannerFlood: {doc: "answers the offer of a key with banners without end", configure: authBannerFlood, expect: neverStarted(fleet.ReasonProtocolAbuse)},
 
-	FaultSessionStall:   {doc: "never answers the opening of a session", open: func(ssh.NewChannel) {}, expect: neverStarted(fleet.ReasonSessionTimeout)},
+	FaultSessionStall:   {doc: "never answers the opening of a session", open: func(*wireServer, wire.Channel) {}, expect: neverStarted(fleet.ReasonSessionTimeout)},
 	FaultSessionRefused: {doc: "refuses to open a session", open: refuseSession, expect: neverStarted(fleet.ReasonSessionRefused)},
 	FaultExecRefused:    {doc: "says no to exec", answer: new(no), expect: Expectation{[]fleet.Outcome{fleet.OutcomeRefused}, []fleet.Reason{fleet.ReasonExecRefused}}},
 	FaultExecStall:      {doc: "never answers exec, and runs nothing", answer: new(never), expect: unknownFor(fleet.ReasonExecTimeout)},

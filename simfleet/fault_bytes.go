@@ -6,8 +6,6 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/crypto/ssh"
-
 	"shoal/fleet"
 )
 
@@ -49,11 +47,11 @@ var byteFaults = map[Fault]behaviour{
 	},
 	FaultVersion199: {
 		doc:       "says that it speaks SSH 1 too",
-		configure: func(_ *conn, config *ssh.ServerConfig) { config.ServerVersion = "SSH-1.99-Go simfleet" },
+		configure: func(_ *conn, s *setup) { s.config.Version = "SSH-1.99-Go simfleet" },
 	},
 	FaultNotice: {
 		doc: "prints a notice of ten lines before its version line",
-		configure: func(c *conn, _ *ssh.ServerConfig) {
+		configure: func(c *conn, _ *setup) {
 			c.say(strings.Repeat("Unauthorised use is \x1b[1mprohibited\x1b[0m.\r\n", 10))
 		},
 	},
@@ -90,7 +88,7 @@ var byteFaults = map[Fault]behaviour{
 	FaultEarlySuccess: {
 		doc: "says in plain text that the login is done", raw: func(c *conn) {
 			const success = 52 // SSH_MSG_USERAUTH_SUCCESS (RFC 4252 §5.1)
-			if c.sayKexinit() {
+			if c.sayKexinit(nil) {
 				c.speak(string(plainPacket([]byte{success})))
 			}
 		},
@@ -127,7 +125,7 @@ var byteFaults = map[Fault]behaviour{
 	},
 	FaultDribble: {
 		doc: "sends one byte at a time",
-		configure: func(c *conn, _ *ssh.ServerConfig) {
+		configure: func(c *conn, _ *setup) {
 			c.transport = &wireFault{transport: c.transport, piece: 1}
 		},
 	},
@@ -141,11 +139,11 @@ func (c *conn) speak(text string) {
 }
 
 // farthest is about where the last byte of a connection with a short command is.
-const farthest = 4000
+const farthest = 2700
 
 // onWire has something happen at a byte of what the host sends; nil flips a bit of it.
-func onWire(then func(*conn)) func(*conn, *ssh.ServerConfig) {
-	return func(c *conn, _ *ssh.ServerConfig) {
+func onWire(then func(*conn)) func(*conn, *setup) {
+	return func(c *conn, _ *setup) {
 		dice := c.fleet.keys.dice("wire fault " + address(c.host).String())
 		w := &wireFault{transport: c.transport, at: dice.IntN(farthest), bit: 1 << dice.IntN(8)}
 		if then != nil {
@@ -203,8 +201,8 @@ func ignoreFlood(c *conn) {
 	const ignore = 2 // SSH_MSG_IGNORE (RFC 4253 §11.2)
 	payload := binary.BigEndian.AppendUint32([]byte{ignore}, 1024)
 	packets := strings.Repeat(string(plainPacket(append(payload, make([]byte, 1024)...))), 16)
-	if c.sayKexinit() {
-		for c.say(packets) {
+	if c.sayKexinit(nil) {
+		for c.link(len(packets)) && c.say(packets) {
 		}
 	}
 }
@@ -227,7 +225,7 @@ func zeroPoint(c *conn) {
 		payload = binary.BigEndian.AppendUint32(payload, uint32(len(part)))
 		payload = append(payload, part...)
 	}
-	if c.sayKexinit() {
+	if c.sayKexinit(nil) {
 		c.speak(string(plainPacket(payload)))
 	}
 }

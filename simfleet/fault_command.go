@@ -2,12 +2,12 @@ package simfleet
 
 import (
 	"net"
-	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/ssh/wire"
 	"shoal/simfleet/internal/shell"
 )
 
@@ -30,7 +30,7 @@ const (
 var commandFaults = map[Fault]behaviour{
 	FaultSessionLimit: {
 		doc:    "has no session left, as sshd's MaxSessions",
-		open:   func(n ssh.NewChannel) { _ = n.Reject(ssh.ResourceShortage, nasty) },
+		open:   func(w *wireServer, n wire.Channel) { w.server.Refuse(n, uint32(ssh.ResourceShortage), nasty) },
 		expect: neverStarted(fleet.ReasonSessionRefused),
 	},
 	FaultSlowExec: {
@@ -43,7 +43,7 @@ var commandFaults = map[Fault]behaviour{
 	FaultDropAtStart: {
 		doc: "drops the connection in place of the command",
 		run: func(s *session) shell.Exit {
-			_ = s.conn.CloseWrite()
+			s.wire().closeWrite()
 			return shell.Exit{Broken: true}
 		},
 		expect: unknownFor(fleet.ReasonConnClosed, fleet.ReasonConnReset),
@@ -135,20 +135,15 @@ func (b byteWise) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// keepaliveFlood keeps many questions in flight, since each waits for its answer.
+// keepaliveFlood keeps many questions in flight; each of them is answered.
 func keepaliveFlood(s *session) shell.Exit {
-	const inFlight = 64
-	text := make([]byte, 1024)
-	var askers sync.WaitGroup
-	for range inFlight {
-		askers.Go(func() {
-			for s.ctx.Err() == nil {
-				if _, _, err := s.conn.ssh.SendRequest("keepalive@openssh.com", true, text); err != nil {
-					return
-				}
-			}
-		})
-	}
-	askers.Wait()
-	return shell.Exit{Broken: true}
+	w, asked := s.wire(), 0
+	return w.flood(func() bool {
+		if asked-w.answers >= inFlight {
+			return false
+		}
+		w.server.Keepalive()
+		asked++
+		return true
+	})
 }

@@ -8,33 +8,39 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"shoal/internal/ssh/wire"
 )
 
 func closeAfterKexinit(c *conn) {
-	if c.sayKexinit() {
+	if c.sayKexinit(nil) {
 		c.hangUp()
 	}
 }
 
 func stallKex(c *conn) {
-	if c.sayKexinit() {
+	if c.sayKexinit(nil) {
 		c.drain()
 	}
 }
 
-func noCommonAlgorithm(_ *conn, config *ssh.ServerConfig) {
-	config.KeyExchanges = []string{ssh.InsecureKeyExchangeDH1SHA1}
+func noCommonAlgorithm(c *conn) {
+	if c.sayKexinit([]string{ssh.InsecureKeyExchangeDH1SHA1}) {
+		c.drain()
+	}
 }
 
-func wrongHostkey(c *conn, config *ssh.ServerConfig) {
-	config.AddHostKey(c.fleet.keys.changed(c.host))
-}
+func wrongHostkey(c *conn, s *setup) { s.key = c.fleet.keys.changed(c.host) }
 
-// sayKexinit sends the version line and the KEXINIT of a good host.
-func (c *conn) sayKexinit() bool {
+// sayKexinit sends a version line and the KEXINIT of a host with these key exchange methods; nil means
+// a good host's.
+func (c *conn) sayKexinit(methods []string) bool {
 	all := ssh.SupportedAlgorithms()
+	if methods == nil {
+		methods = all.KeyExchanges
+	}
 	message := kexInit{
-		KeyExchanges: all.KeyExchanges, HostKeys: []string{ssh.KeyAlgoED25519},
+		KeyExchanges: methods, HostKeys: []string{ssh.KeyAlgoED25519},
 		CiphersIn: all.Ciphers, CiphersOut: all.Ciphers,
 		MACsIn: all.MACs, MACsOut: all.MACs,
 		CompressionIn: []string{"none"}, CompressionOut: []string{"none"},
@@ -101,7 +107,7 @@ func slowBanner(c *conn) {
 // but for their number.
 func endlessBanner(c *conn) {
 	lines := strings.Repeat("This is not the version line yet.\r\n", 100)
-	for c.say(lines) {
+	for c.link(len(lines)) && c.say(lines) {
 	}
 }
 
@@ -127,28 +133,17 @@ func (c *conn) say(text string) bool {
 	return err == nil
 }
 
-func authRefused(_ *conn, config *ssh.ServerConfig) {
-	config.PublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
-		return nil, errNotAllowed
-	}
+func authRefused(_ *conn, s *setup) {
+	s.login = func(w *wireServer, _ wire.AuthRequest) { w.server.Reject(false, wire.MethodPublicKey) }
 }
 
-func authStall(c *conn, config *ssh.ServerConfig) {
-	config.PublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
-		<-c.ctx.Done()
-		return nil, errNotAllowed
-	}
+func authStall(_ *conn, s *setup) {
+	s.login = func(*wireServer, wire.AuthRequest) {}
 }
 
-func authBannerFlood(_ *conn, config *ssh.ServerConfig) {
-	var before ssh.ServerPreAuthConn
-	config.PreAuthConnCallback = func(p ssh.ServerPreAuthConn) { before = p }
+func authBannerFlood(_ *conn, s *setup) {
 	banner := strings.Repeat("All activity may be monitored.\r\n", 128)
-	config.PublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
-		for {
-			if err := before.SendAuthBanner(banner); err != nil {
-				return nil, err
-			}
-		}
+	s.login = func(w *wireServer, _ wire.AuthRequest) {
+		w.commands.Go(func() { w.flood(func() bool { w.server.SendBanner(banner); return true }) })
 	}
 }

@@ -2,6 +2,7 @@ package simfleet
 
 import (
 	"io"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/ssh/wire"
 	"shoal/simfleet/internal/shell"
 )
 
@@ -29,11 +31,13 @@ const slowLogin = time.Second
 var loginFaults = map[Fault]behaviour{
 	FaultSlowAuth: {
 		doc:       "takes a second to let somebody in, as with a slow directory",
-		configure: func(c *conn, config *ssh.ServerConfig) { beforeKey(config, func() { c.pause(slowLogin) }) },
+		configure: func(_ *conn, s *setup) { s.delayLogin(slowLogin) },
 	},
 	FaultAuthClose: {
-		doc:       "closes at the offer of a key",
-		configure: func(c *conn, config *ssh.ServerConfig) { beforeKey(config, func() { _ = c.CloseWrite() }) },
+		doc: "closes at the offer of a key",
+		configure: func(_ *conn, s *setup) {
+			s.login = func(w *wireServer, _ wire.AuthRequest) { w.commands.Go(w.closeWrite) }
+		},
 		// A client that sends its command behind the login cannot know more.
 		expect: Expectation{
 			[]fleet.Outcome{fleet.OutcomeNeverStarted, fleet.OutcomeUnknown},
@@ -42,8 +46,14 @@ var loginFaults = map[Fault]behaviour{
 	},
 	FaultAuthBanner: {
 		doc: "shows a banner full of terminal escapes before it lets somebody in",
-		configure: func(_ *conn, config *ssh.ServerConfig) {
-			config.BannerCallback = func(ssh.ConnMetadata) string { return nasty }
+		configure: func(_ *conn, s *setup) {
+			judge := s.login
+			s.login = func(w *wireServer, ev wire.AuthRequest) {
+				if ev.Signed {
+					w.server.SendBanner(nasty)
+				}
+				judge(w, ev)
+			}
 		},
 	},
 	FaultPartialAuth: {
@@ -56,9 +66,8 @@ var loginFaults = map[Fault]behaviour{
 	},
 	FaultRekeyStorm: {
 		doc: "exchanges keys for every few bytes of output",
-		configure: func(_ *conn, config *ssh.ServerConfig) {
-			config.RekeyThreshold = 256
-			config.KeyExchanges = []string{ssh.KeyExchangeCurve25519} // the cheapest
+		configure: func(_ *conn, s *setup) {
+			s.config.RekeyBytes, s.config.Kex = 256, []string{ssh.KeyExchangeCurve25519} // the cheapest
 		},
 		run: rekeyStorm,
 		// As fast as this machine can: where that is slow it is no storm, and the answer to exec may
@@ -72,39 +81,62 @@ var loginFaults = map[Fault]behaviour{
 	},
 }
 
-// beforeKey has something happen before a key is judged.
-func beforeKey(config *ssh.ServerConfig, do func()) {
-	judge := config.PublicKeyCallback
-	if judge == nil {
-		return
-	}
-	config.PublicKeyCallback = func(m ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-		do()
-		return judge(m, key)
-	}
-}
-
-func partialAuth(_ *conn, config *ssh.ServerConfig) {
-	config.PublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
-		return nil, &ssh.PartialSuccessError{Next: ssh.ServerAuthCallbacks{
-			PasswordCallback: func(ssh.ConnMetadata, []byte) (*ssh.Permissions, error) { return nil, errNotAllowed },
-		}}
-	}
-}
-
-func promptFlood(_ *conn, config *ssh.ServerConfig) {
-	config.PublicKeyCallback, config.PasswordCallback = nil, nil
-	config.KeyboardInteractiveCallback = func(_ ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
-		questions := strings.Split(strings.TrimSuffix(strings.Repeat("Password: \n", 1000), "\n"), "\n")
-		for {
-			if _, err := ask("", "", questions, make([]bool, len(questions))); err != nil {
-				return nil, err
+// delayLogin has a login answered d later.
+func (s *setup) delayLogin(d time.Duration) {
+	judge := s.login
+	s.login = func(w *wireServer, ev wire.AuthRequest) {
+		if ev.Method == wire.MethodNone || ev.Method == wire.MethodPublicKey && !ev.Signed {
+			judge(w, ev)
+			return
+		}
+		w.commands.Go(func() {
+			if w.conn.pause(d) {
+				w.answer(func() { judge(w, ev) })
 			}
+		})
+	}
+}
+
+// answer has a login answered, and goes on with what came behind it.
+func (w *wireServer) answer(login func()) {
+	w.turn.Lock()
+	defer w.turn.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil {
+		login()
+		w.process()
+	}
+}
+
+func partialAuth(_ *conn, s *setup) {
+	next := wire.MethodPublicKey
+	s.login = func(w *wireServer, ev wire.AuthRequest) {
+		switch {
+		case ev.Method != wire.MethodPublicKey || next != wire.MethodPublicKey:
+			w.server.Reject(false, next)
+		case ev.Signed:
+			next = wire.MethodPassword
+			w.server.Reject(true, next)
+		default:
+			w.server.Accept()
 		}
 	}
 }
 
-// rekeyStorm pauses between its pieces, since the library exchanges keys on another goroutine.
+func promptFlood(_ *conn, s *setup) {
+	questions := slices.Repeat([]wire.Prompt{{Text: []byte("Password: ")}}, 1000)
+	s.login = func(w *wireServer, ev wire.AuthRequest) {
+		if ev.Method == wire.MethodInteractive {
+			w.server.Ask("", "", questions...)
+		} else {
+			w.server.Reject(false, wire.MethodInteractive)
+		}
+	}
+}
+
+// rekeyStorm pauses between its pieces: until the client has sent its NEWKEYS no exchange can begin, and
+// any number of bytes would fit in between.
 func rekeyStorm(s *session) shell.Exit {
 	few := []byte(strings.Repeat("few bytes\n", 30))
 	for s.conn.pause(time.Millisecond) {
@@ -125,9 +157,9 @@ func muchOutput(s *session) shell.Exit {
 	return shell.Exit{Broken: true}
 }
 
-func hostkeyAtRekey(c *conn, config *ssh.ServerConfig) {
-	config.RekeyThreshold = 32 << 10
-	config.AddHostKey(&turncoat{before: c.fleet.keys.host(c.host), after: c.fleet.keys.changed(c.host)})
+func hostkeyAtRekey(c *conn, s *setup) {
+	s.config.RekeyBytes = 32 << 10
+	s.key = &turncoat{before: s.key, after: c.fleet.keys.changed(c.host)}
 }
 
 // A turncoat is a host key that becomes another after its first signature.

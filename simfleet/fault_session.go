@@ -1,22 +1,31 @@
 package simfleet
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"strings"
-	"sync"
 
 	"golang.org/x/crypto/ssh"
 
+	"shoal/internal/ssh/wire"
 	"shoal/simfleet/internal/shell"
 )
 
 // refuseSession is what sshd does for an account that may not have one.
-func refuseSession(n ssh.NewChannel) {
-	_ = n.Reject(ssh.Prohibited, "open failed")
+func refuseSession(w *wireServer, n wire.Channel) {
+	w.server.Refuse(n, uint32(ssh.Prohibited), "open failed")
 }
 
-func endlessOutput(s *session) shell.Exit { return s.shell("yes this never ends") }
+func endlessOutput(s *session) shell.Exit {
+	piece := bytes.Repeat([]byte("this never ends\n"), largeRead/16)
+	for s.conn.link(len(piece)) {
+		if _, err := s.stdout.Write(piece); err != nil {
+			break
+		}
+	}
+	return shell.Exit{Broken: true}
+}
 
 // nasty is what no terminal should be shown as it is.
 var nasty = strings.Join([]string{
@@ -44,7 +53,7 @@ func printEscapes(s *session) shell.Exit {
 func dropMidOutput(s *session) shell.Exit {
 	s.stdout.w, s.stderr.w = &half{s.stdout.w}, &half{s.stderr.w}
 	runCommand(s)
-	_ = s.conn.CloseWrite()
+	s.wire().closeWrite()
 	return shell.Exit{Broken: true}
 }
 
@@ -60,32 +69,32 @@ func (h *half) Write(p []byte) (int, error) {
 }
 
 func requestFlood(s *session) shell.Exit {
-	_, err := s.SendRequest("exit-status", false, []byte{0, 0})
-	for err == nil {
-		if _, err = s.SendRequest("flood@simfleet", false, make([]byte, 1024)); err == nil {
-			_, _, err = s.conn.ssh.SendRequest("hostkeys-00@openssh.com", false, make([]byte, 1024))
-		}
+	if _, err := s.SendRequest("exit-status", false, []byte{0, 0}); err != nil {
+		return shell.Exit{Broken: true}
 	}
-	return shell.Exit{Broken: true}
+	w, n, text := s.wire(), s.Channel.(*wireChannel).number, make([]byte, 1024)
+	return w.flood(func() bool {
+		if w.channel(n) == nil { // the client has closed it
+			return false
+		}
+		w.server.Tell(n, "flood@simfleet", text)
+		w.server.TellAll("hostkeys-00@openssh.com", text)
+		return true
+	})
 }
 
-// openFlood keeps several openings in flight, since each waits for its answer.
+// openFlood keeps many openings in flight; each of them is answered.
 func openFlood(s *session) shell.Exit {
-	const inFlight = 16
 	types := []string{"x11", "auth-agent@openssh.com", "forwarded-tcpip", "direct-tcpip", "session"}
-	var openers sync.WaitGroup
-	for i := range inFlight {
-		openers.Go(func() {
-			for n := i; s.ctx.Err() == nil; n++ {
-				if channel, requests, err := s.conn.ssh.(*ssh.ServerConn).OpenChannel(types[n%len(types)], nil); err == nil {
-					_ = channel.Close()
-					ssh.DiscardRequests(requests) // until the client has closed it too
-				}
-			}
-		})
-	}
-	openers.Wait()
-	return shell.Exit{Broken: true}
+	w, opened := s.wire(), 0
+	return w.flood(func() bool {
+		if opened-w.answers >= inFlight {
+			return false
+		}
+		w.server.OpenChannel(types[opened%len(types)], nil)
+		opened++
+		return true
+	})
 }
 
 func noExitStatus(s *session, _ shell.Exit) {
@@ -100,7 +109,7 @@ func noClose(s *session, exit shell.Exit) {
 
 func dropAfterExit(s *session, exit shell.Exit) {
 	s.sendExit(exit)
-	_ = s.conn.CloseWrite()
+	s.wire().closeWrite()
 }
 
 func endBySignal(s *session, _ shell.Exit) {

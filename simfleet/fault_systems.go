@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/crypto/ssh"
-
 	"shoal/simfleet/internal/shell"
 )
 
@@ -40,8 +38,8 @@ var systems = map[Fault]behaviour{
 }
 
 // version has a host say that its software is another.
-func version(software string) func(*conn, *ssh.ServerConfig) {
-	return func(_ *conn, c *ssh.ServerConfig) { c.ServerVersion = "SSH-2.0-" + software }
+func version(software string) func(*conn, *setup) {
+	return func(_ *conn, s *setup) { s.config.Version = "SSH-2.0-" + software }
 }
 
 // A printed is what a command line prints, with \n for CR LF, and its exit status.

@@ -32,6 +32,7 @@ type Fleet struct {
 	wireConfig *wire.Config
 	gate       *gate
 	penalties  penalties
+	link       link
 	oracle     *oracle
 
 	ctx    context.Context

@@ -86,10 +86,10 @@ type Server string
 
 // The servers.
 const (
-	// ServerWire is package wire's: cheap, and it takes commands early, as sshd does. Hosts
-	// with faults are served by the other one all the same.
+	// ServerWire is package wire's: cheap, and it takes commands early, as sshd does.
 	ServerWire Server = "wire"
 	// ServerXCrypto is golang.org/x/crypto/ssh's: independent of the clients of this module.
+	// Hosts with faults, AuthDelay or Penalties are served by the other one all the same.
 	ServerXCrypto Server = "xcrypto"
 )
 

@@ -3,8 +3,6 @@ package simfleet
 import (
 	"sync"
 	"time"
-
-	"golang.org/x/crypto/ssh"
 )
 
 // The penalties of OpenSSH 9.8 and later (sshd_config(5), PerSourcePenalties): what one address has
@@ -15,9 +13,6 @@ const (
 	// noticeTime is how long the listener takes to notice a login.
 	noticeTime = 90 * time.Millisecond
 )
-
-// penaltyVersion does not begin as that of a server that takes early commands: this one does not.
-const penaltyVersion = goVersion + " OpenSSH_9.8"
 
 type penalties struct {
 	mu      sync.Mutex
@@ -49,25 +44,4 @@ func (p *penalties) given() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.count
-}
-
-// countPenalty counts the connection when it ends. config is its server's.
-func (c *conn) countPenalty(config *ssh.ServerConfig) (ended func()) {
-	config.ServerVersion = penaltyVersion
-	var mu sync.Mutex
-	var loggedIn time.Time
-	config.AuthLogCallback = func(_ ssh.ConnMetadata, _ string, err error) {
-		if err == nil {
-			mu.Lock()
-			loggedIn = time.Now()
-			mu.Unlock()
-		}
-	}
-	return func() {
-		mu.Lock()
-		defer mu.Unlock()
-		if now := time.Now(); loggedIn.IsZero() || now.Sub(loggedIn) < noticeTime {
-			c.fleet.penalties.add(now)
-		}
-	}
 }

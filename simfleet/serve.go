@@ -11,48 +11,36 @@ import (
 // A serverConn is what a session needs of the connection, whichever package serves it.
 type serverConn interface {
 	User() string
-	// SendRequest sends a global request.
-	SendRequest(name string, wantReply bool, payload []byte) (bool, []byte, error)
 }
 
 // goVersion names the implementation that speaks, so that a client which
 // knows its limits meets them (RFC 4253 §4.2). It is no OpenSSH: x/crypto/ssh
 // drops what comes for a channel that it has not confirmed yet, and ends the
 // connection over a channel behind a rejected key, where sshd runs the early
-// command and answers UNIMPLEMENTED. Commands that leave early meet real servers
-// in internal/crashtest and the server of package wire.
+// command and answers UNIMPLEMENTED.
 const goVersion = "SSH-2.0-Go simfleet"
 
 // serveSSH is a connection that gets as far as SSH: key exchange,
 // authentication, channels.
 func (c *conn) serveSSH(b behaviour) {
-	if c.fleet.options.Server != ServerXCrypto && !b.faulty() && !c.fleet.options.Penalties && c.fleet.options.AuthDelay == 0 {
-		c.serveWire()
+	o := &c.fleet.options
+	if o.Server == ServerXCrypto && !b.faulty() && !o.Penalties && o.AuthDelay == 0 {
+		c.serveXCrypto()
 	} else {
-		c.serveXCrypto(b)
+		c.serveWire(b)
 	}
 }
 
-// serveXCrypto is serveSSH by golang.org/x/crypto/ssh.
-func (c *conn) serveXCrypto(b behaviour) {
-	config := c.serverConfig()
-	if b.configure != nil {
-		b.configure(c, config)
-	}
-	if d := c.fleet.options.AuthDelay; d > 0 {
-		beforeKey(config, func() { c.pause(d) })
-	}
-	if c.fleet.options.Penalties {
-		defer c.countPenalty(config)()
-	}
-	server, channels, requests, err := ssh.NewServerConn(c, config)
+// serveXCrypto is serveWire for a good host, by golang.org/x/crypto/ssh.
+func (c *conn) serveXCrypto() {
+	server, channels, requests, err := ssh.NewServerConn(c, c.serverConfig())
 	c.fleet.gate.leave(c.host)
 	if err != nil {
 		return // the client knows more of the why than we do
 	}
 	c.ssh = server
 	c.fleet.count(func(s *Stats) { s.Authenticated++ })
-	c.serveChannels(b, channels, requests)
+	c.serveChannels(channels, requests)
 }
 
 func (c *conn) serverConfig() *ssh.ServerConfig {
@@ -90,13 +78,13 @@ func (f *Fleet) allows(host int, user string, blob []byte) bool {
 }
 
 // serveSession answers the channel's requests until it is closed.
-func serveSession(c *conn, b behaviour, n ssh.NewChannel) {
+func serveSession(c *conn, n ssh.NewChannel) {
 	channel, requests, err := n.Accept()
 	if err != nil {
 		return
 	}
 	var command sync.WaitGroup
-	s := newSession(c, b, channel, &command)
+	s := newSession(c, behaviour{}, channel, &command)
 	defer command.Wait()
 	defer s.leave()
 	for r := range requests {
@@ -106,7 +94,7 @@ func serveSession(c *conn, b behaviour, n ssh.NewChannel) {
 
 // serveChannels runs until the connection ends and every session has. Both
 // channels are closed by the SSH library when the connection is gone.
-func (c *conn) serveChannels(b behaviour, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+func (c *conn) serveChannels(channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
 	var sessions sync.WaitGroup
 	defer sessions.Wait()
 	for channels != nil || requests != nil {
@@ -119,10 +107,8 @@ func (c *conn) serveChannels(b behaviour, channels <-chan ssh.NewChannel, reques
 				sessions.Go(func() { c.forward(n) })
 			case n.ChannelType() != "session":
 				_ = n.Reject(ssh.UnknownChannelType, "only sessions here")
-			case b.open != nil:
-				b.open(n)
 			default:
-				sessions.Go(func() { serveSession(c, b, n) })
+				sessions.Go(func() { serveSession(c, n) })
 			}
 		case r, ok := <-requests:
 			if !ok {

@@ -2,6 +2,7 @@ package simfleet
 
 import (
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -16,17 +17,24 @@ const serverVersion = "SSH-2.0-OpenSSH_10.1 simfleet"
 // client sends; commands that wait for something have goroutines of their own. What a batch of
 // messages is answered with leaves in one write.
 type wireServer struct {
-	conn     *conn
-	user     string
-	commands sync.WaitGroup // goroutines of commands and forwarded channels
+	conn      *conn
+	behaviour behaviour
+	login     func(*wireServer, wire.AuthRequest) // answers it now or later; mu is held
+	commands  sync.WaitGroup                      // goroutines of commands, forwarded channels and late answers
+
+	// turn is held while events are processed, which goes on where mu is released. It is taken before mu.
+	turn sync.Mutex
 
 	mu       sync.Mutex
 	changed  sync.Cond // on mu: a window, a channel's input, what is written, or err has changed
 	server   *wire.Server
+	user     string         // who has logged in; "" before
+	loggedIn time.Time      // zero before
 	channels []*wireChannel // by number; nil: none
-	corked   bool           // the reader writes soon
+	corked   bool           // whoever has the turn writes soon
 	writing  bool           // somebody writes, without mu
 	memory   []byte         // for what is written next
+	answers  int            // to what floods asked
 	err      error          // the connection has ended
 }
 
@@ -36,18 +44,43 @@ const (
 	largeRead = 32 << 10
 )
 
-// serveWire is serveXCrypto for a good host, by package wire.
-func (c *conn) serveWire() {
-	w := &wireServer{conn: c}
+// A setup is how a host begins SSH. Faults change it: see behaviour.configure.
+type setup struct {
+	config *wire.Config
+	key    ssh.Signer
+	login  func(*wireServer, wire.AuthRequest)
+}
+
+// lateVersion is the version line of hosts with faults. A client that knows what it names waits with
+// its command for the login, so that what it may report does not depend on what it knew of the host.
+const lateVersion = goVersion
+
+// serveWire serves a connection by package wire.
+func (c *conn) serveWire(b behaviour) {
+	s := setup{config: c.fleet.wireConfig, key: c.fleet.keys.host(c.host), login: (*wireServer).authenticate}
+	if d := c.fleet.options.AuthDelay; d > 0 {
+		s.delayLogin(d)
+	}
+	if b.faulty() {
+		config := *s.config
+		config.Version, s.config = lateVersion, &config
+	}
+	if b.configure != nil {
+		b.configure(c, &s)
+	}
+	w := &wireServer{conn: c, behaviour: b, login: s.login}
 	w.changed.L = &w.mu
-	w.server = wire.NewServer(c.fleet.wireConfig, c.fleet.keys.host(c.host))
+	w.server = wire.NewServer(s.config, s.key)
 	c.ssh = w
 	w.read()
 	w.mu.Lock()
-	authenticated := w.user != ""
+	loggedIn := w.loggedIn
 	w.mu.Unlock()
-	if !authenticated {
+	if loggedIn.IsZero() {
 		c.fleet.gate.leave(c.host)
+	}
+	if now := time.Now(); c.fleet.options.Penalties && (loggedIn.IsZero() || now.Sub(loggedIn) < noticeTime) {
+		c.fleet.penalties.add(now)
 	}
 	c.cancel()
 	w.commands.Wait()
@@ -78,10 +111,19 @@ func (w *wireServer) read() {
 
 // take processes a piece and reports whether the connection goes on.
 func (w *wireServer) take(p []byte) bool {
+	w.turn.Lock()
+	defer w.turn.Unlock()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.corked = true
 	w.server.Receive(p)
+	return w.process()
+}
+
+// process processes what was received, and reports whether the connection goes on. turn and mu are
+// held.
+func (w *wireServer) process() bool {
+	w.corked = true
+	defer w.changed.Broadcast() // to settle
 	for {
 		ev, err := w.server.Next()
 		if err != nil {
@@ -104,7 +146,9 @@ func (w *wireServer) take(p []byte) bool {
 func (w *wireServer) handle(ev wire.Event) {
 	switch ev := ev.(type) {
 	case wire.AuthRequest:
-		w.authenticate(ev)
+		w.login(w, ev)
+	case wire.AuthAnswers:
+		w.login(w, wire.AuthRequest{Method: wire.MethodInteractive})
 	case wire.ChannelRequested:
 		w.open(ev)
 	case wire.ChannelRequest:
@@ -125,6 +169,11 @@ func (w *wireServer) handle(ev wire.Event) {
 		}
 	case wire.Writable:
 		w.changed.Broadcast()
+	case wire.Alive, wire.ChannelRefused:
+		w.answers++
+	case wire.ChannelOpened: // a flood's
+		w.answers++
+		w.server.CloseChannel(ev.Channel)
 	case wire.Rekeyed:
 		w.conn.fleet.count(func(s *Stats) { s.Rekeys++ })
 	}
@@ -158,7 +207,7 @@ func (w *wireServer) authenticate(ev wire.AuthRequest) {
 	if ev.Method == wire.MethodPublicKey && !ev.Signed {
 		return
 	}
-	w.user = ev.User
+	w.user, w.loggedIn = ev.User, time.Now()
 	f.gate.leave(w.conn.host)
 	f.count(func(s *Stats) { s.Authenticated++ })
 }
@@ -169,11 +218,13 @@ func (w *wireServer) open(ev wire.ChannelRequested) {
 	switch {
 	case ev.Kind == "direct-tcpip" && w.conn.fleet.options.Forward:
 		w.commands.Go(func() { w.conn.forward(n) })
+	case ev.Kind == "session" && w.behaviour.open != nil:
+		w.behaviour.open(w, ev.Channel)
 	case ev.Kind != "session":
 		w.server.Refuse(ev.Channel, uint32(ssh.UnknownChannelType), "only sessions here")
 	default:
 		ch := w.confirm(ev.Channel)
-		ch.session = newSession(w.conn, behaviour{}, ch, &w.commands)
+		ch.session = newSession(w.conn, w.behaviour, ch, &w.commands)
 	}
 }
 
@@ -221,7 +272,7 @@ func (w *wireServer) request(ev wire.ChannelRequest) {
 // handleQuickly runs a command that waits for nothing on the reader, under mu, if the client takes
 // its output. It reports whether it has.
 func (w *wireServer) handleQuickly(ch *wireChannel, r request) bool {
-	if r.kind != wire.KindExec || !ch.session.quick(r) || w.server.Room(ch.number) < quickOutput {
+	if r.kind != wire.KindExec || w.behaviour.faulty() || !ch.session.quick(r) || w.server.Room(ch.number) < quickOutput {
 		return false
 	}
 	r.answer = func(ok bool) { w.server.Reply(ch.number, ok) }
@@ -233,19 +284,24 @@ func (w *wireServer) handleQuickly(ch *wireChannel, r request) bool {
 // User is the one who has logged in.
 func (w *wireServer) User() string { return w.user }
 
-// SendRequest sends a global request; none that wants an answer.
-func (w *wireServer) SendRequest(name string, wantReply bool, payload []byte) (bool, []byte, error) {
-	if wantReply {
-		return false, nil, errNoAnswers
+// settleLocked returns once everything is written. mu is held, and released meanwhile.
+func (w *wireServer) settleLocked() {
+	for w.flushLocked(); w.err == nil && (w.corked || w.writing); w.flushLocked() {
+		w.changed.Wait()
 	}
+}
+
+// settle is settleLocked, for who has neither turn nor mu.
+func (w *wireServer) settle() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.err != nil {
-		return false, nil, w.err
-	}
-	w.server.TellAll(name, payload)
-	w.flushLocked()
-	return false, nil, w.err
+	w.settleLocked()
+}
+
+// closeWrite sends EOF after what was written. It may be called by whoever has not the turn.
+func (w *wireServer) closeWrite() {
+	w.settle()
+	_ = w.conn.CloseWrite()
 }
 
 // flushLocked writes what the server has to send. It returns when that is done, by whomever, or

@@ -166,6 +166,7 @@ func (s *session) run() {
 	run := runCommand
 	if s.behaviour.run != nil {
 		run = s.behaviour.run
+		s.wire().settle() // the answer to exec has left, whatever happens to the connection now
 	}
 	s.finish(run(s))
 	if p := s.process.Load(); p != nil {
@@ -177,6 +178,9 @@ func (s *session) run() {
 	}
 	s.conn.fleet.oracle.end(&s.entry, s.stdout, stderr, s.shells)
 }
+
+// wire is who serves a host with a fault.
+func (s *session) wire() *wireServer { return s.conn.ssh.(*wireServer) }
 
 func runCommand(s *session) shell.Exit {
 	if noise := s.behaviour.fileFault().noise; noise != "" {

@@ -42,8 +42,12 @@ type Config struct {
 // Validate returns an error unless the version line conforms to RFC 4253 §4.2 and the
 // package supports every algorithm. A list that is empty and not nil is valid but offers
 // nothing, so that the connection will end with KindNoCommonAlgorithm.
-func (c Config) Validate() error {
-	if v := c.Version; v != "" && (!strings.HasPrefix(v, "SSH-2.0-") || len(v)+2 > MaxVersionLine || !printable(v)) {
+func (c Config) Validate() error { return c.validate(false) }
+
+// validate is Validate for one role: a server may say that it speaks SSH 1 too (RFC 4253 §5.1).
+func (c Config) validate(server bool) error {
+	spoken := strings.HasPrefix(c.Version, "SSH-2.0-") || server && strings.HasPrefix(c.Version, "SSH-1.99-")
+	if v := c.Version; v != "" && (!spoken || len(v)+2 > MaxVersionLine || !printable(v)) {
 		return fmt.Errorf("checking the configuration: %q is no version line of SSH-2.0", clip([]byte(v), MaxVersionLine))
 	}
 	for _, list := range []struct {

@@ -56,7 +56,7 @@ type role interface {
 
 // start is the beginning of New and NewServer.
 func (c *endpoint) start(config *Config, role role, server bool) {
-	if err := config.Validate(); err != nil {
+	if err := config.validate(server); err != nil {
 		panic("wire: " + err.Error())
 	}
 	c.config, c.role, c.server = config, role, server
