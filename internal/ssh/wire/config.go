@@ -31,8 +31,8 @@ type Config struct {
 	// rekeys; it does not rekey before authentication has succeeded. 0 means
 	// DefaultRekeyBytes.
 	RekeyBytes uint64
-	// RekeyAfter is how long keys are used before the Client rekeys, by Pass and when the
-	// next message is exchanged; 0 means no limit.
+	// RekeyAfter is how long keys are used before the Client rekeys, by Pass, at the next message
+	// or call of Rekey; 0 means no limit.
 	RekeyAfter time.Duration
 	// Trace is called with every message, after it was decrypted or before it is
 	// encrypted. nil disables it.

@@ -20,22 +20,27 @@ type endpoint struct {
 	// that have the same.
 	peerVersion unique.Handle[string]
 
-	kex         *exchange // nil between key exchanges
-	ready       bool      // our first NEWKEYS was sent: other messages may be sent
-	secured     bool      // the peer's first NEWKEYS was received
-	waiting     bool      // for the driver: Trust, or the answer to an AuthRequest
-	strict      bool
-	server      bool
-	sessionID   []byte
-	hostKey     [sha256.Size]byte // of the key that was trusted
-	hostKeyName string            // its algorithm, for later key exchanges
-	rekeys      budget
-	noise       budget
-	age         time.Duration // of the keys, by Pass
+	kex       *exchange // nil between key exchanges
+	ready     bool      // our first NEWKEYS was sent: other messages may be sent
+	secured   bool      // the peer's first NEWKEYS was received
+	waiting   bool      // for the driver: Trust, or the answer to an AuthRequest
+	strict    bool
+	server    bool
+	sessionID []byte
+	hostKey   [sha256.Size]byte // of the key that was trusted
+	// later is what later key exchanges use: one in memory for all connections that have the same.
+	later  unique.Handle[methods]
+	early  bool // the server took the method's message together with KEXINIT
+	rekeys budget
+	noise  budget
+	age    time.Duration // of the keys, by Pass
 
 	auth *authentication // nil once it has succeeded
 	mux  mux
 }
+
+// methods are those of a first key exchange.
+type methods struct{ kex, hostKey string }
 
 // A role is what differs between Client and Server.
 type role interface {
@@ -193,8 +198,8 @@ func (c *endpoint) step() (more bool, ev Event, err error) {
 	}
 	c.trace(false, payload, 0)
 	ev, err = c.handle(payload)
-	if err == nil && c.needsRekey() {
-		c.startKex()
+	if err == nil {
+		c.Rekey()
 	}
 	return true, ev, err
 }

@@ -6,6 +6,8 @@ import (
 	"crypto/subtle"
 	"hash"
 	"slices"
+	"time"
+	"unique"
 )
 
 // An exchange is one key exchange from our KEXINIT to both NEWKEYS (RFC 4253
@@ -28,7 +30,8 @@ const (
 	strictClient  = "kex-strict-c-v00@openssh.com"
 )
 
-// startKex sends our KEXINIT and, with EarlyKex, the first message of the method.
+// startKex sends our KEXINIT and, with EarlyKex, the first message of the method: later again if the
+// server has taken it so in the first exchange.
 func (c *endpoint) startKex() {
 	first := c.sessionID == nil
 	k := &exchange{ours: c.newKexInit(first)}
@@ -36,7 +39,7 @@ func (c *endpoint) startKex() {
 	c.kex = k
 	c.send(k.oursRaw)
 	c.out.held = new(backlog)
-	if first && !c.server && c.config.earlyKex() && len(k.ours.kex) > 0 && !pseudo(k.ours.kex[0]) {
+	if early := first && !c.server && c.config.earlyKex() || c.early; early && len(k.ours.kex) > 0 && !pseudo(k.ours.kex[0]) {
 		if err := c.sendKexMessage(k.ours.kex[0]); err != nil {
 			c.end(err)
 		}
@@ -56,7 +59,10 @@ func (c *endpoint) newKexInit(first bool) *kexInit {
 	if first {
 		k.kex = append(slices.Clone(k.kex), c.markers()...)
 	} else {
-		k.hostKeys = []string{c.hostKeyName} // the host key must stay the same
+		m := c.later.Value()
+		if k.hostKeys = []string{m.hostKey}; !c.server { // the host key must stay the same
+			k.kex = []string{m.kex} // the server has it, and no later keys are weaker than the first
+		}
 	}
 	_, _ = rand.Read(k.cookie[:])
 	return k
@@ -86,10 +92,27 @@ func (c *endpoint) sendKexMessage(method string) error {
 // needsRekey reports whether the keys have been used for too much data or too long (RFC 4253
 // §9).
 func (c *endpoint) needsRekey() bool {
-	used := max(c.in.bytes, c.out.bytes) >= c.config.rekeyBytes() ||
-		max(c.in.packets, c.out.packets) >= MaxRekeyPackets ||
-		c.config.RekeyAfter > 0 && c.age >= c.config.RekeyAfter
-	return used && c.kex == nil && c.auth == nil
+	if max(c.in.bytes, c.out.bytes) >= c.config.rekeyBytes() || max(c.in.packets, c.out.packets) >= MaxRekeyPackets {
+		return c.mayRekey()
+	}
+	left, ages := c.KeysLast()
+	return ages && left <= 0
+}
+
+func (c *endpoint) mayRekey() bool { return c.kex == nil && c.auth == nil }
+
+// KeysLast returns how long the keys may still be used by Config.RekeyAfter; ok is false if there is
+// no such limit, or it does not count now, because keys are being exchanged or there is no login yet.
+func (c *endpoint) KeysLast() (left time.Duration, ok bool) {
+	return c.config.RekeyAfter - c.age, c.config.RekeyAfter > 0 && c.mayRekey()
+}
+
+// Rekey begins a key exchange if the keys have been used for too much data or too long. Next does the
+// same after each message: Rekey is for connections on which there is none.
+func (c *endpoint) Rekey() {
+	if c.err == nil && c.needsRekey() {
+		c.startKex()
+	}
 }
 
 // takeKexInit processes the peer's KEXINIT.
@@ -198,7 +221,8 @@ func (c *Client) takeKex(p []byte) (Event, error) {
 	first := c.sessionID == nil
 	if first {
 		c.sessionID = h
-		c.hostKey, c.hostKeyName = sha256.Sum256(blob), k.agreed.hostKey
+		c.hostKey, c.later = sha256.Sum256(blob), unique.Make(methods{k.agreed.kex, k.agreed.hostKey})
+		c.early = c.config.earlyKex()
 	}
 	defer clear(secret)
 	material := keyMaterial{k.hash, secret, h, c.sessionID}
@@ -210,7 +234,7 @@ func (c *Client) takeKex(p []byte) (Event, error) {
 		return nil, nil
 	}
 	c.waiting = true
-	return HostKey{Algorithm: c.hostKeyName, Key: key, Signature: slices.Clone(signature), SessionID: h}, nil
+	return HostKey{Algorithm: k.agreed.hostKey, Key: key, Signature: slices.Clone(signature), SessionID: h}, nil
 }
 
 // deriveKeys makes the ciphers of both directions.

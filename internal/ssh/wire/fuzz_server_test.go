@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"unique"
 )
 
 // A hostileClient sends what a test tells it to a Server, whose driver does what is right.
@@ -35,7 +36,7 @@ func secureServer(tb testing.TB, config Config) *hostileClient {
 	s := h.server
 	h.deliver([]byte("SSH-2.0-Hostile\r\n"))
 	s.kex, s.out.held, s.ready, s.secured, s.strict = nil, nil, true, true, true
-	s.sessionID, s.hostKeyName = id, "ssh-ed25519"
+	s.sessionID, s.later = id, unique.Make(methods{kexCurve25519, "ssh-ed25519"})
 	s.in.opener, s.out.sealer, h.out.sealer = both(toServer()), both(toClient()), both(toServer())
 	s.in.seq, s.out.seq = 0, 0
 	return h

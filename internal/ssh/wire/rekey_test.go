@@ -142,6 +142,67 @@ func TestRekeyAfter(t *testing.T) {
 	tr.same(600)
 }
 
+// Keys that are too old are exchanged without a message, once, and counted from then on.
+func TestRekeyOfASilentConnection(t *testing.T) {
+	s := newScripted(t, Config{RekeyAfter: time.Hour})
+	s.handshake()
+	if _, ok := s.client.KeysLast(); ok {
+		t.Error("keys age before the login")
+	}
+	s.login()
+	s.got = nil
+	s.client.Pass(59 * time.Minute)
+	s.client.Rekey()
+	if left, ok := s.client.KeysLast(); !ok || left != time.Minute {
+		t.Errorf("the keys last for %v, %v", left, ok)
+	}
+	s.client.Pass(time.Minute)
+	s.client.Rekey()
+	s.client.Rekey()
+	s.pump()
+	if len(s.got) != 1 || s.got[0][0] != msgKexInit {
+		t.Fatalf("%d messages instead of KEXINIT", len(s.got))
+	}
+	if _, ok := s.client.KeysLast(); ok {
+		t.Error("keys age while they are exchanged")
+	}
+	s.rekey()
+	if left, ok := s.client.KeysLast(); !ok || left != time.Hour {
+		t.Errorf("the new keys last for %v, %v", left, ok)
+	}
+}
+
+// Later key exchanges use the method of the first one, although the server would take a weaker one, and
+// send it as early as the server was seen to take it.
+func TestRekeyIsAsStrong(t *testing.T) {
+	for _, early := range []bool{false, true} {
+		s := newScripted(t, Config{Kex: []string{kexP384, kexCurve25519}, EarlyKex: early})
+		s.login()
+		s.init.kex = []string{kexCurve25519, kexP384}
+		for _, ours := range []bool{true, false} {
+			s.got = nil
+			if ours {
+				s.client.startKex()
+				s.pump()
+			}
+			if sent := len(s.got) == 2 && s.got[1][0] == msgKexInitMethod; sent != (early && ours) {
+				t.Errorf("early %t, ours %t: %d messages", early, ours, len(s.got))
+			}
+			s.rekey()
+			init, err := parseKexInit(s.clientRaw, "client")
+			if err != nil || len(init.kex) != 1 || init.kex[0] != kexP384 {
+				t.Errorf("early %t, ours %t: %v, %v", early, ours, init, err)
+			}
+		}
+	}
+	s := newScripted(t, Config{Kex: []string{kexP384, kexCurve25519}})
+	s.login()
+	s.init.kex = []string{kexCurve25519}
+	s.sendKexInit()
+	s.deliver()
+	s.fails(KindNoCommonAlgorithm, "")
+}
+
 // TestK11TheirRekeys has the server exchange keys a hundred times and more, each
 // third time while the client does too.
 // faults.md: K11

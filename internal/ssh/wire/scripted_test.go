@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unique"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -282,7 +283,8 @@ func (s *scripted) secure(d direction) {
 	}
 	c := s.client
 	c.kex, c.out.held, c.ready, c.secured, c.strict = nil, nil, true, true, true
-	c.sessionID, c.hostKey, c.hostKeyName = s.sessionID, sha256.Sum256(s.host.PublicKey().Marshal()), "ssh-ed25519"
+	c.sessionID, c.hostKey = s.sessionID, sha256.Sum256(s.host.PublicKey().Marshal())
+	c.later = unique.Make(methods{kexCurve25519, "ssh-ed25519"})
 	c.in.opener, c.out.sealer = both(toClient()), both(toServer())
 	s.in.opener, s.out.sealer = both(toServer()), both(toClient())
 	c.in.seq, c.out.seq, s.in.seq, s.out.seq = 0, 0, 0, 0

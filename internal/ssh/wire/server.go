@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unique"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -113,7 +114,7 @@ func (s *Server) takeKex(p []byte) (Event, error) {
 	first := s.sessionID == nil
 	if first {
 		s.sessionID = h
-		s.hostKey, s.hostKeyName = sha256.Sum256(blob), k.agreed.hostKey
+		s.hostKey, s.later = sha256.Sum256(blob), unique.Make(methods{k.agreed.kex, k.agreed.hostKey})
 	}
 	if err := s.deriveKeys(keyMaterial{k.hash, secret, h, s.sessionID}); err != nil {
 		return nil, err
