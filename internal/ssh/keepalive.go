@@ -38,11 +38,16 @@ func (k *Keepalive) Heard(now time.Time) {
 }
 
 // HeardIdle is Heard for one of many connections on which nothing runs: Next is at a random time
-// of the second half of the interval, so that they are not all asked at once.
+// of the second half of the interval, so that they are not all asked at once. Answers to keepalives
+// are spread already: the next one is at most an eighth earlier.
 func (k *Keepalive) HeardIdle(now time.Time) {
+	spread := k.every / 2
+	if k.silent > 0 {
+		spread = k.every / 8
+	}
 	k.silent = 0
 	if k.every > 0 {
-		k.next = now.Add(k.every/2 + rand.N(k.every/2+1))
+		k.next = now.Add(k.every - rand.N(spread+1))
 	}
 }
 

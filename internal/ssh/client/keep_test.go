@@ -234,40 +234,73 @@ func TestIdleIsClosed(t *testing.T) {
 func TestIdleStays(t *testing.T) {
 	s := sshdtest.OpenSSH(t, sshdtest.WithConfig("ChannelTimeout global=1", "ClientAliveInterval 1", "ClientAliveCountMax 2", "RekeyLimit default 1"))
 	forParks(t, func(t *testing.T, park Park) {
-		var mu sync.Mutex
-		ours, changed := 0, make(chan struct{}, 1) // a flag
 		r := rigFor(s)
 		r.Park, r.settings, r.Timeouts.Alive = park, &ssh.Settings{RekeyAfter: time.Second}, 500*time.Millisecond
-		r.Trace = func(m wire.Message) {
-			if m.Out && m.Name == "NEWKEYS" {
-				mu.Lock()
-				defer mu.Unlock()
-				ours++
-				select {
-				case changed <- struct{}{}:
-				default:
-				}
-			}
-		}
+		exchanged := r.countExchanges()
 		d := r.newDialer(t)
 		defer func() { _ = d.Close() }()
 		k := keepOne(t, r, d)
-		for n := 0; n < 4; {
-			select {
-			case <-changed:
-			case cause := <-k.ended:
-				t.Fatalf("the connection has ended: %v", cause)
-			}
-			mu.Lock()
-			n = ours
-			mu.Unlock()
-		}
+		k.exchanges(t, exchanged, 4)
 		k.ok(t, "echo on", "on\n")
 		_ = k.conn.Close()
 		if cause := <-k.ended; !errors.Is(cause, errClosedHere) {
 			t.Errorf("ended by %v", cause)
 		}
 	})
+}
+
+// Keys become old on a connection on which nothing else happens, and under a silent command.
+func TestSilentConnectionsExchangeKeys(t *testing.T) {
+	for name, s := range map[string]*sshdtest.Server{"OpenSSH": sshdtest.OpenSSH(t), "Dropbear": sshdtest.Dropbear(t)} {
+		t.Run(name, func(t *testing.T) {
+			forParks(t, func(t *testing.T, park Park) {
+				r := rigFor(s)
+				r.Park, r.settings, r.Timeouts.Alive = park, &ssh.Settings{RekeyAfter: 200 * time.Millisecond}, -1
+				r.Classical = park == ParkBest // the first message of the method goes with KEXINIT
+				exchanged := r.countExchanges()
+				d := r.newDialer(t)
+				defer func() { _ = d.Close() }()
+				k := keepOne(t, r, d)
+				k.exchanges(t, exchanged, 3)
+				path := filepath.Join(t.TempDir(), "go")
+				var after sync.WaitGroup
+				after.Go(func() {
+					k.exchanges(t, exchanged, 3)
+					if err := os.WriteFile(path, nil, 0o600); err != nil {
+						t.Error(err)
+					}
+				})
+				k.ok(t, "while [ ! -e "+path+" ]; do sleep 0.1; done; echo on", "on\n")
+				after.Wait()
+			})
+		})
+	}
+}
+
+// countExchanges returns what receives a value after each key exchange.
+func (r *rig) countExchanges() <-chan struct{} {
+	exchanged := make(chan struct{}, 1000) // sent by Trace, which must not block
+	r.Trace = func(m wire.Message) {
+		if m.Out && m.Name == "NEWKEYS" {
+			select {
+			case exchanged <- struct{}{}:
+			default:
+			}
+		}
+	}
+	return exchanged
+}
+
+// exchanges waits for n key exchanges.
+func (k *keptConn) exchanges(t *testing.T, exchanged <-chan struct{}, n int) {
+	for range n {
+		select {
+		case <-exchanged:
+		case cause := <-k.ended:
+			t.Errorf("the connection has ended: %v", cause)
+			return
+		}
+	}
 }
 
 // With MaxSessions 1 a command that goes on after its time limit holds the only session: the next one

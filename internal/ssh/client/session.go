@@ -276,9 +276,7 @@ func (s *session) enter(p fleet.Phase, limit time.Duration) {
 
 // pull processes events until more bytes are needed or the attempt has ended.
 func (s *session) pull() {
-	now := time.Now()
-	s.link.client.Pass(now.Sub(s.lastTick)) // refills the limits on the server's messages
-	s.lastTick = now
+	s.tick()
 	s.heard()
 	for s.end == nil {
 		ev, err := s.link.client.Next()
@@ -291,6 +289,13 @@ func (s *session) pull() {
 			s.take(ev)
 		}
 	}
+}
+
+// tick tells the client the time: it refills the limits on the server's messages and ages the keys.
+func (s *session) tick() {
+	now := time.Now()
+	s.link.client.Pass(now.Sub(s.lastTick))
+	s.lastTick = now
 }
 
 func (s *session) take(ev wire.Event) {
@@ -519,15 +524,25 @@ func (s *session) failFor(r fleet.Reason, err error) {
 
 // next returns when passed has to be called, by clock; zero: never.
 func (s *session) next() time.Time {
-	ask := s.alive.Next()
-	if ask.IsZero() || !s.deadline.IsZero() && s.deadline.Before(ask) {
-		return s.deadline
-	}
-	return ask
+	return earlier(earlier(s.deadline, s.alive.Next()), s.rekeyAt())
 }
 
-// passed handles the time returned by next: the phase ends, or a keepalive is sent.
+// rekeyAt returns when the keys are too old, by clock; zero: never.
+func (s *session) rekeyAt() time.Time {
+	left, ok := s.link.client.KeysLast()
+	if !ok {
+		return time.Time{}
+	}
+	return s.lastTick.Add(left - s.clock().Suspended()) // keys age while this process is stopped too
+}
+
+// passed handles the time returned by next: the phase ends, the keys are too old, or a keepalive is
+// sent.
 func (s *session) passed(now time.Time) {
+	if at := s.rekeyAt(); !at.IsZero() && !now.Before(at) {
+		s.tick()
+		s.link.client.Rekey()
+	}
 	ask := s.alive.Next()
 	switch {
 	case !s.deadline.IsZero() && !now.Before(s.deadline):
