@@ -91,7 +91,7 @@ func BenchmarkHeldIdle(b *testing.B) {
 	}
 	pool, err := shoal.NewPool(shoal.Options{
 		Login:  shoal.Login{User: "someone", Identities: []string{fl.Key}, Agent: shoal.NoAgent},
-		Config: shoal.Config{File: "none", Set: []string{fmt.Sprintf("RekeyLimit=default %d", int(idleRekeys.Seconds())), aliveFor(*idleRekeys)}}, HostKeys: shoal.HostKeys{Files: []string{fl.KnownHosts}},
+		Config: shoal.Config{File: "none", Set: []string{fmt.Sprintf("RekeyLimit=default %d", int(idleRekeys.Seconds()))}}, HostKeys: shoal.HostKeys{Files: []string{fl.KnownHosts}},
 	}, shoal.Hold{MaxAge: -1})
 	must(err)
 	defer func() { _ = pool.Close() }()
@@ -118,12 +118,6 @@ func BenchmarkHeldIdle(b *testing.B) {
 		b.ReportMetric(100*used.Seconds()/passed.Seconds(), "%core")
 		b.ReportMetric(float64(used.Microseconds())/float64(max(rekeys, 1)), "us/rekey")
 	}
-}
-
-// aliveFor is the interval of keepalives: they are the only occasions of an idle connection to exchange
-// keys, and the default is too long if that is to happen every few seconds.
-func aliveFor(rekeys time.Duration) string {
-	return fmt.Sprintf("ServerAliveInterval=%d", max(1, min(30, int(rekeys.Seconds())/2)))
 }
 
 func cpuTime(b *testing.B) time.Duration {

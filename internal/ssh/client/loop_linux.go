@@ -20,6 +20,7 @@ import (
 //
 //	epoll → poll, one goroutine → ready → workers → session → done
 //	        timers, ended contexts, Close ↗
+//	        calm connections, by a timer ↗
 //
 // One worker at a time works on a connection; what happens to the connection
 // meanwhile is handled afterwards.
@@ -76,6 +77,10 @@ func newLoop() (*loop, error) {
 		fd:      fd,
 		ready:   make(chan *loopConn),
 		watches: make(map[context.Context]*watch),
+	}
+	if l.deadlines.calm, err = newCalm(); err != nil {
+		_ = l.epoll.Close()
+		return nil, err
 	}
 	l.deadlines.loop, l.deadlines.began = l, time.Now()
 	l.quiet = sync.NewCond(&l.mu)

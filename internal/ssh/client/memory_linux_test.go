@@ -60,24 +60,24 @@ func TestConfigurationsAreShared(t *testing.T) {
 // deadline that moves to a later time is not lost.
 func TestDeadlines(t *testing.T) {
 	// The timer does nothing: this test takes what is due itself.
-	d := &deadlines{began: time.Now(), timer: time.AfterFunc(time.Hour, func() {})}
+	d := &deadlines{began: time.Now(), timer: time.AfterFunc(time.Hour, func() {}), calm: calm{fd: -1}}
 	at := func(seconds int) time.Time { return d.began.Add(time.Duration(seconds) * time.Second) }
 	conns := make([]loopConn, 100)
 	for i := range conns {
-		d.set(&conns[i], at(3600+i*37%100))
+		d.set(&conns[i], at(3600+i*37%100), false)
 	}
-	d.set(&conns[7], at(-1)) // earlier
-	d.set(&conns[8], at(9999))
-	d.set(&conns[9], time.Time{})
+	d.set(&conns[7], at(-1), false) // earlier
+	d.set(&conns[8], at(9999), false)
+	d.set(&conns[9], time.Time{}, false)
 	for _, i := range []int{10, 20, 30} {
 		d.remove(&conns[i])
 		d.remove(&conns[i])
 	}
-	if due := d.takeDue(); len(due) != 1 || due[0] != &conns[7] || conns[7].place != 0 {
+	if due, _ := d.takeDue(); len(due) != 1 || due[0] != &conns[7] || conns[7].place != 0 {
 		t.Errorf("%d are due, want the one whose deadline has passed", len(due))
 	}
 	d.began = d.began.Add(-2 * time.Hour)
-	due := d.takeDue()
+	due, _ := d.takeDue()
 	d.stop()
 	if len(due) != len(conns)-4 || len(d.conns) != 0 {
 		t.Fatalf("%d are due and %d left, want all", len(due), len(d.conns))

@@ -25,6 +25,7 @@ type loopConn struct {
 	watched bool        // registered with epoll
 	room    bool        // wait for EPOLLOUT too
 	unsent  bool        // flush stopped although more can be written: see turn
+	calm    bool        // registered with deadlines.calm, whose mu guards changes
 
 	// Of loop.deadlines, whose mu guards them.
 	place int32         // in its heap; 0: not there
@@ -86,7 +87,7 @@ func (p *loopConn) watch(operation int) {
 	if p.room {
 		events |= unix.EPOLLOUT
 	}
-	err := unix.EpollCtl(p.loop.fd, operation, int(p.fd), &unix.EpollEvent{Events: events, Fd: p.fd})
+	err := unix.EpollCtl(p.epoll(), operation, int(p.fd), &unix.EpollEvent{Events: events, Fd: p.fd})
 	if err != nil {
 		p.conn.session.stopFor(fleet.ReasonLocalMemory, err)
 	}
@@ -116,9 +117,11 @@ func (p *loopConn) start() {
 func (p *loopConn) run(buf []byte) {
 	for {
 		p.state.Store(running)
+		p.beAttentive(buf)
 		p.startNext()
 		drained := p.work(buf)
 		p.rest()
+		p.becomeCalm()
 		if p.conn.session.end != nil {
 			p.finish()
 			return
@@ -312,7 +315,7 @@ func (p *loopConn) check() {
 // arm has the connection scheduled for its next deadline.
 func (p *loopConn) arm() {
 	s := p.conn.session
-	p.loop.deadlines.set(p, s.clock().Deadline(earlier(s.next(), s.writeBy)))
+	p.loop.deadlines.set(p, s.clock().Deadline(earlier(s.next(), s.writeBy)), s.resting())
 }
 
 // finish releases the connection and calls done, if there is an attempt.

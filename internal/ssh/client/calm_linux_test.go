@@ -1,0 +1,102 @@
+package client
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"shoal/fleet"
+	"shoal/internal/ssh"
+	"shoal/internal/sshdtest"
+)
+
+// calmly makes r's connections calm at their first deadline, and returns the loop's.
+func calmly(t *testing.T, r *rig, d *Dialer) *deadlines {
+	t.Helper()
+	l := d.parking.running()
+	if l == nil {
+		t.Fatal("there is no event loop")
+	}
+	l.deadlines.mu.Lock()
+	defer l.deadlines.mu.Unlock()
+	l.deadlines.calm.after = 0
+	return &l.deadlines
+}
+
+// waitCalm waits until n connections are calm.
+func (d *deadlines) waitCalm(n int) {
+	for {
+		d.mu.Lock()
+		calm := d.calm.conns
+		d.mu.Unlock()
+		if calm == n {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// A calm connection answers, exchanges keys and runs commands as before, and its end is noticed.
+func TestCalmConnections(t *testing.T) {
+	t.Parallel()
+	r := rigFor(sshdtest.OpenSSH(t, sshdtest.WithConfig("ClientAliveInterval 1", "ClientAliveCountMax 1")))
+	r.settings, r.Timeouts.Alive = &ssh.Settings{RekeyAfter: 300 * time.Millisecond}, 200*time.Millisecond
+	exchanged := r.countExchanges()
+	dialer := r.newDialer(t)
+	defer func() { _ = dialer.Close() }()
+	d := calmly(t, r, dialer)
+	one, two := keepOne(t, r, dialer), keepOne(t, r, dialer)
+	for range 3 {
+		d.waitCalm(2)
+		one.exchanges(t, exchanged, 2)
+		one.ok(t, "echo on", "on\n")
+	}
+	_ = one.conn.Close()
+	if cause := <-one.ended; !errors.Is(cause, errClosedHere) {
+		t.Errorf("ended by %v", cause)
+	}
+	d.waitCalm(1)
+	if end, _ := two.next(t.Context(), "kill -9 $PPID"); end.Outcome != fleet.OutcomeUnknown || end.Reason != fleet.ReasonConnClosed {
+		t.Errorf("%+v", end)
+	}
+	if cause := <-two.ended; cause == nil {
+		t.Error("there is no cause")
+	}
+}
+
+// A calm connection that its server has closed gets no command, also if nobody has looked yet.
+func TestCalmConnectionIsClosed(t *testing.T) {
+	t.Parallel()
+	r := rigFor(sshdtest.OpenSSH(t, sshdtest.WithConfig("UnusedConnectionTimeout 1")))
+	r.Timeouts.Alive = 200 * time.Millisecond
+	dialer := r.newDialer(t)
+	defer func() { _ = dialer.Close() }()
+	dialer.settle = 0 // a command would be sent with the opening of its channel
+	d := calmly(t, r, dialer)
+	k := keepOne(t, r, dialer)
+	d.waitCalm(1)
+	d.mu.Lock()
+	d.timer.Stop() // nobody looks
+	d.mu.Unlock()
+	fd := -1
+	for _, p := range d.loop.parked {
+		if p != nil {
+			fd = int(p.fd)
+		}
+	}
+	for {
+		var b [1]byte
+		if n, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT); err == nil && n >= 0 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if end, _ := k.next(t.Context(), "true"); end.Outcome != fleet.OutcomeNeverStarted {
+		t.Errorf("%+v", end)
+	}
+	if n := r.sent("exec"); n != 1 {
+		t.Errorf("%d commands were sent", n)
+	}
+}
