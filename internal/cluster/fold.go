@@ -49,25 +49,43 @@ type hostState struct {
 // Apply adds the next message of the log. It returns the work in it, nil if there is none. After an
 // error, which is Err too, the fold stays as it was.
 func (f *Fold) Apply(seq uint64, message []byte, p *packer) (*Work, error) {
+	return f.add(seq, message, p, func(*Record) error { return nil })
+}
+
+// ApplyFrom is Apply for a message of a writer, as its subject names it: nobody writes for another.
+func (f *Fold) ApplyFrom(writer string, seq uint64, message []byte, p *packer) (*Work, error) {
+	return f.add(seq, message, p, func(r *Record) error {
+		if !wrote(writer, r) {
+			return damaged("%.80q wrote record %d in the name of %.80q", writer, seq, r.Worker)
+		}
+		return nil
+	})
+}
+
+func (f *Fold) add(seq uint64, message []byte, p *packer, check func(*Record) error) (*Work, error) {
 	if f.Err != nil {
 		return nil, f.Err
 	}
-	w, err := f.apply(seq, message, p)
+	r, err := DecodeRecord(message)
+	if err != nil {
+		f.Err = damaged("%v", err)
+		return nil, f.Err
+	}
+	if f.Err = check(r); f.Err != nil {
+		return nil, f.Err
+	}
+	return f.applyRecord(seq, r, message, p)
+}
+
+// applyRecord is Apply for a record that was decoded, or that was encoded here.
+func (f *Fold) applyRecord(seq uint64, r *Record, message []byte, p *packer) (*Work, error) {
+	w, err := f.apply(seq, r, p)
 	if err != nil {
 		f.Err = err
 		return nil, err
 	}
 	f.Seq, f.Digest = seq, digest(message)
 	return w, nil
-}
-
-// ApplyFrom is Apply for a message of a writer, as its subject names it: nobody writes for another.
-func (f *Fold) ApplyFrom(writer string, seq uint64, message []byte, p *packer) (*Work, error) {
-	if r, err := DecodeRecord(message); f.Err == nil && err == nil && !wrote(writer, r) {
-		f.Err = damaged("%.80q wrote record %d in the name of %.80q", writer, seq, r.Worker)
-		return nil, f.Err
-	}
-	return f.Apply(seq, message, p)
 }
 
 func wrote(writer string, r *Record) bool {
@@ -77,11 +95,8 @@ func wrote(writer string, r *Record) bool {
 	return writer == r.Worker
 }
 
-func (f *Fold) apply(seq uint64, message []byte, p *packer) (*Work, error) {
-	r, err := DecodeRecord(message)
+func (f *Fold) apply(seq uint64, r *Record, p *packer) (*Work, error) {
 	switch {
-	case err != nil:
-		return nil, damaged("%v", err)
 	case seq <= f.Seq:
 		return nil, damaged("record %d comes after %d", seq, f.Seq)
 	case r.Prev != f.Digest:
@@ -112,9 +127,11 @@ func (f *Fold) apply(seq uint64, message []byte, p *packer) (*Work, error) {
 		if err != nil || !whole {
 			return nil, err
 		}
-		w, err := p.decode(body)
-		if err != nil {
-			return nil, damaged("record %d: %v", seq, err)
+		w := r.work
+		if w == nil {
+			if w, err = p.decode(body); err != nil {
+				return nil, damaged("record %d: %v", seq, err)
+			}
 		}
 		if err := f.check(w); err != nil {
 			return nil, err

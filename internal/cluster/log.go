@@ -92,8 +92,9 @@ func (l *Log) read(ctx context.Context, nonce string) (found bool, err error) {
 			if l.known == (mark{l.Seq, l.Digest}) {
 				l.known = mark{}
 			}
-			if r, err := DecodeRecord(data); err == nil && nonce != "" && r.Nonce == nonce {
-				found = true
+			if nonce != "" {
+				r, err := DecodeRecord(data)
+				found = found || err == nil && r.Nonce == nonce
 			}
 			return nil
 		})
@@ -142,7 +143,7 @@ func (l *Log) Append(ctx context.Context, r *Record) error {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		seq, failed := l.publish(ctx, message)
 		if failed == nil {
-			_, err := l.Apply(seq, message, l.conn.pack)
+			_, err := l.applyRecord(seq, r, message, l.conn.pack)
 			l.tell()
 			return err
 		}

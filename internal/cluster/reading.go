@@ -46,7 +46,17 @@ type readingMade struct {
 func (c *Conn) messages(ctx context.Context, stream, filter string, from uint64, each func(seq uint64, subject string, data []byte) error) error {
 	failed := func(err error) error { return fmt.Errorf("reading %s: %w", filter, err) }
 	inbox := c.nc.NewInbox()
-	sub, err := c.nc.SubscribeSync(inbox)
+	// Sent by the subscription, which waits until a message is taken or nobody wants any. A subscription
+	// without a callback would have half a MiB of queue for what is mostly a handful of messages.
+	arrived := make(chan *nats.Msg)
+	over := make(chan struct{})
+	defer close(over)
+	sub, err := c.nc.Subscribe(inbox, func(m *nats.Msg) {
+		select {
+		case arrived <- m:
+		case <-over:
+		}
+	})
 	if err != nil {
 		return failed(err)
 	}
@@ -75,14 +85,19 @@ func (c *Conn) messages(ctx context.Context, stream, filter string, from uint64,
 		}
 		return failed(errors.New(e.Description))
 	}
+	late := time.NewTimer(requestTimeout)
+	defer late.Stop()
 	for n := uint64(1); n <= made.Pending; {
-		wait, cancel := context.WithTimeout(ctx, requestTimeout)
-		m, err := sub.NextMsgWithContext(wait)
-		cancel()
-		switch {
-		case err != nil:
-			return failed(err)
-		case c.isControl(m):
+		late.Reset(requestTimeout)
+		var m *nats.Msg
+		select {
+		case m = <-arrived:
+		case <-late.C:
+			return failed(context.DeadlineExceeded)
+		case <-ctx.Done():
+			return failed(context.Cause(ctx))
+		}
+		if c.isControl(m) {
 			continue
 		}
 		seq, at, ok := placeOf(m)

@@ -44,6 +44,8 @@ type Record struct {
 	More bool `json:"more,omitempty"`
 	// Body is a signed shard in open, a Work in work and late, else empty.
 	Body []byte `json:"-"`
+
+	work *Work // what the bodies up to this one were made from, where this process has made them
 }
 
 // Limits of what is read from a stream, in bytes.

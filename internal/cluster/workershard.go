@@ -180,7 +180,7 @@ func (s *workerShard) append(ctx context.Context, w *Work) error {
 	}
 	bodies := s.log.conn.pack.encode(w)
 	for i, body := range bodies {
-		if err := s.log.Append(ctx, &Record{Kind: KindWork, Worker: s.worker, More: i < len(bodies)-1, Body: body}); err != nil {
+		if err := s.log.Append(ctx, &Record{Kind: KindWork, Worker: s.worker, More: i < len(bodies)-1, Body: body, work: w}); err != nil {
 			return err
 		}
 	}
