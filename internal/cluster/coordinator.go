@@ -26,7 +26,8 @@ type CoordinatorOptions struct {
 	Lease time.Duration
 	// Valid is how long a shard may wait for a worker. 0 means an hour.
 	Valid time.Duration
-	// ShardSize is the number of hosts in a shard, 200 at most. 0 means 100.
+	// ShardSize is the number of hosts in a shard, 200 at most. 0 means 100 for the first 2,000 hosts of a
+	// pool, which few workers share evenly, and 200 for others, whose shards cost half as much.
 	ShardSize int
 	// Asker makes further attempts at hosts that have their result, such as the removal of a marker. nil means
 	// that the run makes them, and not once it was stopped.
@@ -66,6 +67,7 @@ type Coordinator struct {
 	mu      sync.Mutex
 	state   string
 	pending map[string][]*host // by pool, not in a shard yet
+	inShard map[string]int     // by pool, how many hosts were put into shards
 	shards  []*shard           // by number
 	active  int                // hosts without a result
 	workers map[string]seen    // by pool.name
@@ -116,9 +118,6 @@ func NewCoordinator(conn *Conn, o CoordinatorOptions) (*Coordinator, error) {
 	case o.ShardSize < 0 || o.ShardSize > maxHosts:
 		return nil, fmt.Errorf("shards of %d hosts: %d is the most", o.ShardSize, maxHosts)
 	}
-	if o.ShardSize == 0 {
-		o.ShardSize = 100
-	}
 	if o.PoolTimeout == 0 {
 		o.PoolTimeout = 30 * time.Second
 	}
@@ -133,7 +132,7 @@ func NewCoordinator(conn *Conn, o CoordinatorOptions) (*Coordinator, error) {
 	}
 	c := &Coordinator{
 		CoordinatorOptions: o, conn: conn, kick: make(chan struct{}, 1), opens: make(chan struct{}, 16), state: stateRun,
-		pending: make(map[string][]*host), workers: make(map[string]seen),
+		pending: make(map[string][]*host), inShard: make(map[string]int), workers: make(map[string]seen),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil

@@ -49,11 +49,22 @@ func (c *Coordinator) nextShard() *shard {
 		if len(hosts) == 0 {
 			continue
 		}
-		n := min(len(hosts), c.ShardSize)
+		n := min(len(hosts), c.shardSizeLocked(pool))
 		c.pending[pool] = hosts[n:]
+		c.inShard[pool] += n
 		return c.newShardLocked(pool, hosts[:n:n])
 	}
 	return nil
+}
+
+func (c *Coordinator) shardSizeLocked(pool string) int {
+	switch {
+	case c.ShardSize > 0:
+		return c.ShardSize
+	case c.inShard[pool] < 10*maxHosts:
+		return maxHosts / 2
+	}
+	return maxHosts
 }
 
 func (c *Coordinator) newShardLocked(pool string, hosts []*host) *shard {
