@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"shoal/fleet"
@@ -78,7 +79,7 @@ func TestFoldParts(t *testing.T) {
 
 // A part of which nobody takes anything waits, so that its host does, and is dropped once the log is lost.
 func TestPartsWait(t *testing.T) {
-	s := newWorkerShard(&Log{Fold: Fold{Shard: &Shard{}}}, nil)
+	s := newWorkerShard(&Log{Fold: Fold{Shard: &Shard{}}}, nil, new(atomic.Int32))
 	s.part(Part{0, fleet.Stdout, make([]byte, maxQueue)})
 	over := make(chan bool)
 	go func() { over <- s.part(Part{0, fleet.Stdout, []byte("more")}) }()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -65,6 +66,8 @@ type Worker struct {
 	busy     int              // hosts that have not ended
 	leaving  bool             // nothing more is started
 	freed    chan struct{}    // capacity 1: signalled when busy falls
+
+	writing atomic.Int32 // see workerShard
 
 	marks *marks // nil: none are kept
 	// unnoted says once that a mark could not be written.
@@ -327,7 +330,7 @@ func (w *Worker) tryBegin(ctx context.Context, h hintOf) error {
 		return err
 	}
 	remaining := log.Remaining()
-	s := newWorkerShard(log, remaining)
+	s := newWorkerShard(log, remaining, &w.writing)
 	s.inputs, s.release = inputs, release
 	w.session(ctx, log.Shard).run(ctx, s, remaining, h)
 	return nil

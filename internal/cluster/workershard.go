@@ -6,14 +6,24 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"shoal/fleet"
 )
 
-// minPause is the least time between the beginnings of two appends of a shard: hosts become
-// ready one by one, and each append waits for the disk of the server.
-const minPause = 20 * time.Millisecond
+// minPause and maxPause bound the time between the beginnings of two appends of a shard: hosts become
+// ready one by one, and each append waits for the disk of the server. With the number of shards
+// that have something to append it grows from the one to the other: a worker appends some fifty times a
+// second, and what it has more of goes into larger records.
+const (
+	minPause = 20 * time.Millisecond
+	maxPause = 10 * minPause
+)
+
+func pauseOf(writing int32) time.Duration {
+	return min(time.Duration(writing)*minPause, maxPause)
+}
 
 // Bounds of what a shard's results hold in memory, in bytes.
 const (
@@ -48,6 +58,8 @@ type workerShard struct {
 
 	// wake tells the writer that there is something to do. Capacity 1: one signal says it all.
 	wake chan struct{}
+	// writing counts the shards of the worker that have something to append.
+	writing *atomic.Int32
 }
 
 type intents struct {
@@ -57,8 +69,8 @@ type intents struct {
 	err   error
 }
 
-func newWorkerShard(log *Log, remaining []int) *workerShard {
-	s := &workerShard{log: log, shard: log.Shard, worker: log.Worker, epoch: log.Epoch, open: len(remaining), sent: make(map[int]bool), before: make(map[int]bool), next: &intents{done: make(chan struct{})}, wake: make(chan struct{}, 1)}
+func newWorkerShard(log *Log, remaining []int, writing *atomic.Int32) *workerShard {
+	s := &workerShard{log: log, shard: log.Shard, worker: log.Worker, epoch: log.Epoch, open: len(remaining), sent: make(map[int]bool), before: make(map[int]bool), next: &intents{done: make(chan struct{})}, wake: make(chan struct{}, 1), writing: writing}
 	s.room.L = &s.mu
 	for _, i := range remaining {
 		if log.hosts[i].intended != 0 {
@@ -158,10 +170,11 @@ func (s *workerShard) take() (batch *intents, w *Work, over bool) {
 func (s *workerShard) write(ctx context.Context) error {
 	var began time.Time
 	for range s.wake {
-		time.Sleep(minPause - time.Since(began))
+		time.Sleep(pauseOf(s.writing.Add(1)) - time.Since(began))
 		began = time.Now()
 		batch, w, over := s.take()
 		err := s.append(ctx, w)
+		s.writing.Add(-1)
 		s.committed(batch, err)
 		if err != nil {
 			s.writeLate(ctx, w, err, over)

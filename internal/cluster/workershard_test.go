@@ -89,3 +89,12 @@ func TestFencedBeforeItStarted(t *testing.T) {
 		}
 	}
 }
+
+// The more shards have something to append, the longer each waits for more, within bounds.
+func TestPauseGrows(t *testing.T) {
+	for writing, want := range map[int32]time.Duration{1: minPause, 3: 3 * minPause, 500: maxPause} {
+		if got := pauseOf(writing); got != want {
+			t.Errorf("%d shards: %v, want %v", writing, got, want)
+		}
+	}
+}
