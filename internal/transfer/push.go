@@ -139,6 +139,7 @@ type Push struct {
 	mu      sync.Mutex
 	limits  map[string]*bucket  // by jump host; "" of the whole run
 	flying  atomic.Int64        // bytes that attempts have sent that have not ended
+	hashing atomic.Int32        // goroutines that hash what is read back
 	sums    map[*Entry][]string // of files up to each step, where they were needed
 	summing chan struct{}       // capacity 1: the attempt that computes sums is in it
 }

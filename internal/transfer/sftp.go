@@ -11,6 +11,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 
 	"shoal/internal/ssh"
 )
@@ -515,7 +516,9 @@ func (s *sftpPush) store(at string, how uint32, e *Entry, from int64) error {
 	if err != nil {
 		return err
 	}
-	hash := sha256.New()
+	hash := s.push.newSummer(e.Size)
+	digest := sync.OnceValue(hash.sum)
+	defer digest()
 	read := rangeReader{session: &s.sftpSession, handle: handle, w: hash}
 	written := func(to int64) {
 		if back {
@@ -565,7 +568,7 @@ func (s *sftpPush) store(at string, how uint32, e *Entry, from int64) error {
 	if _, err := s.call(fxClose, fxStatus, handle); err != nil {
 		return s.refused(err, path.Dir(at))
 	}
-	if back && read.err == nil && fmt.Sprintf("%x", hash.Sum(nil)) == e.Digest {
+	if back && read.err == nil && digest() == e.Digest {
 		return nil
 	}
 	sum, err := s.sum(at, e.Size)

@@ -223,14 +223,17 @@ func TestSFTPPushGoesOn(t *testing.T) {
 // written is found, and so is what follows it.
 func TestSFTPPushReadsBack(t *testing.T) {
 	t.Parallel()
-	src := filepath.Join(t.TempDir(), "f")
 	text := make([]byte, backFrom+100_001)
 	random := rand.New(rand.NewPCG(7, 8)) //nolint:gosec // any bytes do
 	for i := range text {
 		text[i] = byte(random.IntN(256)) //nolint:gosec // a byte
 	}
+	src := filepath.Join(t.TempDir(), "f")
 	write(t, src, string(text), 0o644)
+	hashedAside := filepath.Join(t.TempDir(), "f")
+	write(t, hashedAside, strings.Repeat("0123456789abcdef", alongFrom>>4)+"end", 0o644)
 	for name, c := range map[string]struct {
+		large   bool // it is hashed on a goroutine
 		oneWay  bool // no file is read and written
 		later   bool // nothing can be read before the file is closed
 		spoil   bool // a byte is not stored as it was sent
@@ -239,6 +242,8 @@ func TestSFTPPushReadsBack(t *testing.T) {
 		outcome string
 	}{
 		"both ways":   {opened: 1},
+		"large":       {large: true, opened: 1},
+		"large spoil": {large: true, spoil: true, opened: 2, outcome: "digest_mismatch"},
 		"one way":     {oneWay: true, opened: 3},
 		"late":        {later: true, opened: 2},
 		"spoilt":      {spoil: true, opened: 2, outcome: "digest_mismatch"},
@@ -248,6 +253,10 @@ func TestSFTPPushReadsBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			random := rand.New(rand.NewPCG(9, 10)) //nolint:gosec // any order does
+			src, text := src, text
+			if c.large {
+				src, text = hashedAside, []byte(strings.Repeat("0123456789abcdef", alongFrom>>4)+"end")
+			}
 			s := newSFTPPush(read(t, PushOptions{}, src), nonce, ssh.Target{Target: fleet.Target{Command: "/d/f"}}, nil)
 			var stored []byte
 			opened, closed := 0, false
