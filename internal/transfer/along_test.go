@@ -3,6 +3,7 @@ package transfer
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -72,7 +73,7 @@ exec dd "$@"`})
 		}
 		push := func(env []string) (v verdict, dir string) {
 			dir = t.TempDir()
-			env = append(env, "HOME="+dir)
+			env = slices.Concat(env, []string{"HOME=" + dir})
 			v, _, _ = pushedWith(t, env, "/bin/sh -c 'cd; exec \"$0\" \"$@\"' "+shell, read(t, PushOptions{}, path), dir, -1)
 			return v, dir
 		}
@@ -110,7 +111,11 @@ func TestLargeFileGoesOn(t *testing.T) {
 		if testing.Short() {
 			t.Skip()
 		}
-		for _, cut := range []int64{34 << 20, 70<<20 + 1} {
+		cuts := []int64{70<<20 + 1, 34 << 20}
+		if !strings.Contains(shell, "dash") {
+			cuts = cuts[:1]
+		}
+		for _, cut := range cuts {
 			dir := t.TempDir()
 			if v, _, _ := asked(t, shell, p, dir, cut); v.word != "digest_mismatch" {
 				t.Errorf("cut: %+v", v)
