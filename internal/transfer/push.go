@@ -228,7 +228,9 @@ func (p *Push) script(list string) string {
 		parents = "true"
 	}
 	b.WriteString(strings.ReplaceAll(place, "PARENTS", parents))
-	b.WriteString(strings.Replace(entryScript, "FOLLOW", either(o.NoFollow, "", "follow;"), 1))
+	renames := !o.InPlace && !o.dry()
+	b.WriteString(either(renames, apartScript, ""))
+	b.WriteString(strings.NewReplacer("FOLLOW", either(o.NoFollow, "", "follow;"), "APART", either(renames, "apart && no no_atomic_replace;", "")).Replace(entryScript))
 	b.WriteString(list)
 	if o.dry() {
 		b.WriteString(strings.Replace(dryScript, "OLD", either(o.Diff, strings.Replace(oldScript, "MAX", strconv.Itoa(maxDiff+1), 1), ""), 1))

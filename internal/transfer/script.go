@@ -146,7 +146,23 @@ FOLLOW
 _q=${_p%/*}/;
 [ -d "$_p" ] && no is_directory;
 [ -f "$_p" ] || [ -L "$_p" ] || { [ -e "$_p" ] && no not_regular; }; };
-fresh() { [ "$_t" ] && [ "$_I" = "$_q" ] && return; clean; _t=$_q.shoal-push.$_S.$_n; _I=$_q; mkdir "$_t" || { _t=; deny "$_q"; }; };
+fresh() { [ "$_t" ] && [ "$_I" = "$_q" ] && return; clean; _t=$_q.shoal-push.$_S.$_n; _I=$_q; mkdir "$_t" || { _t=; deny "$_q"; }; APART };
+`
+
+// apartScript reports whether the file system does not rename from the temporary directory to the one that it is in
+// (EXDEV: some of Lustre's, and some quotas and overlays), where mv would remove the old file and copy. Then what
+// is written to a file that is open does not come to where it was moved to, and its number is another one; either
+// alone may be a file system that is only strange.
+const apartScript = `
+probe() { rm -f "$_t.x"; true >"$_t/x"; };
+apart() {
+probe || return 1;
+exec 4>>"$_t/x"; mv -f "$_t/x" "$_t.x"; echo >&4; exec 4>&-;
+[ -s "$_t.x" ] && { rm -f "$_t.x"; return 1; };
+probe || return 1;
+_x=$(ls -i "$_t/x"); mv -f "$_t/x" "$_t.x"; _y=$(ls -i "$_t.x"); rm -f "$_t.x";
+set -- $_x; _x=$1; set -- $_y;
+case $1 in ""|"$_x") return 1;; esac; };
 `
 
 // fileScript writes a file. The temporary has a name that nobody else has, so that it is found
@@ -230,7 +246,7 @@ _w=$(($_w+1)); };
 // day.
 const strangersScript = `
 clean;
-for _o in "${_q:-$_d/}".shoal-push.*; do [ -d "$_o" ] && [ ! -L "$_o" ] && [ -z "$(find "$_o" -mtime -1 2>&1)" ] && rm -rf "$_o"; done;
+for _o in "${_q:-$_d/}".shoal-push.*; do [ ! -L "$_o" ] && [ -z "$(find "$_o" -mtime -1 2>&1)" ] && rm -rf "$_o"; done;
 say done $_w $_s ${_v:-0} $_SE;
 exit 0
 `

@@ -163,7 +163,14 @@ func mv(c *call) int {
 				continue
 			}
 		}
-		if err := c.fs().Rename(c.proc.cred, from, dest, false); err != nil {
+		err := c.fs().Rename(c.proc.cred, from, dest, false)
+		if errors.Is(err, memfs.EXDEV) { // as every mv does, and not in one step
+			_ = c.fs().Unlink(c.proc.cred, dest)
+			if err = c.copyFile(from, dest, true, true); err == nil {
+				err = c.fs().Unlink(c.proc.cred, from)
+			}
+		}
+		if err != nil {
 			code = c.fail("cannot move '%s' to '%s': %v", from, dest, err)
 		}
 	}
@@ -585,7 +592,7 @@ func modeString(m fs.FileMode) string {
 }
 
 func ls(c *call) int {
-	set, ok := c.flags("laAd1nFRhtr")
+	set, ok := c.flags("laAd1nFRhtri")
 	if !ok {
 		return 2
 	}
@@ -595,6 +602,9 @@ func ls(c *call) int {
 	code := 0
 	var b strings.Builder
 	show := func(name string, i memfs.Info) {
+		if has(set, 'i') {
+			fmt.Fprintf(&b, "%d ", i.Ino)
+		}
 		if !has(set, 'l') && !has(set, 'n') {
 			b.WriteString(name + "\n")
 			return
