@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"shoal/simfleet"
 )
 
 // command takes half a second, and says whose answer it is.
@@ -140,4 +142,49 @@ func (w *world) suffer(plan []planned, r *rand.Rand) (unknown int) {
 	breaking.Wait()
 	w.collect()
 	return w.check(w.read())
+}
+
+// What explains that a host is unknown.
+func TestExplained(t *testing.T) {
+	second := func(n float64) time.Time { return time.Unix(1e9, 0).Add(time.Duration(n * float64(time.Second))) }
+	kill := &event{fault: "worker killed", from: second(100), to: second(101), unknown: true}
+	for _, test := range []struct {
+		name            string
+		began, ended    float64
+		others          []*event
+		want            bool
+		running, before int
+	}{
+		{name: "it ran then", began: 99, ended: 101, want: true, running: 1},
+		{name: "it had just ended", began: 98, ended: 99.9, want: true, before: 1},
+		{name: "it had ended long before", began: 80, ended: 90},
+		{name: "it began long after", began: 120, ended: 121},
+		{
+			name: "the server was stopped in between", began: 80, ended: 90, want: true, before: 1,
+			others: []*event{{fault: "server stopped", from: second(91), to: second(99)}},
+		},
+		{
+			name: "two faults, one after the other", began: 70, ended: 80, want: true, before: 1,
+			others: []*event{{fault: "server killed", from: second(93), to: second(99)}, {fault: "worker cut off", from: second(81), to: second(90)}},
+		},
+		{
+			name: "the server was there again for long", began: 60, ended: 70,
+			others: []*event{{fault: "server stopped", from: second(71), to: second(90)}},
+		},
+		{
+			name: "workers could store", began: 80, ended: 90,
+			others: []*event{{fault: "coordinator stopped", from: second(91), to: second(99)}, {fault: "hints lost", from: second(91), to: second(99)}},
+		},
+	} {
+		killed := *kill
+		w := &world{events: append(test.others, &killed)}
+		got := w.explained(simfleet.Exec{Received: second(test.began), Ended: second(test.ended)}, true)
+		if got != test.want || killed.running != test.running || killed.ended != test.before {
+			t.Errorf("%s: %t, %d running, %d ended", test.name, got, killed.running, killed.ended)
+		}
+	}
+	w := &world{events: []*event{{fault: "server stopped", from: second(1), to: second(2)}}}
+	if w.explained(simfleet.Exec{}, false) {
+		t.Error("no worker was killed, and an unknown host is explained")
+	}
 }

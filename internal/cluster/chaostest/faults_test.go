@@ -16,6 +16,7 @@ import (
 type fault struct {
 	name    string
 	cluster bool // it needs three servers
+	stalls  bool // while it lasts, workers may not be able to store what they know
 	do      func(w *world, r *rand.Rand)
 }
 
@@ -33,7 +34,7 @@ var faults = []fault{
 		w.startWorker()
 		w.note(began, "worker killed", true, "%s killed", taken.process.name)
 	}},
-	{name: "worker stopped", do: func(w *world, r *rand.Rand) {
+	{name: "worker stopped", stalls: true, do: func(w *world, r *rand.Rand) {
 		began := time.Now()
 		taken := w.take(r.IntN(3))
 		taken.process.stopped(upTo(r, 12*time.Second))
@@ -48,7 +49,7 @@ var faults = []fault{
 		<-taken.process.ended
 		w.note(began, "worker leaves", false, "%s left", taken.process.name)
 	}},
-	{name: "worker cut off", do: func(w *world, r *rand.Rand) {
+	{name: "worker cut off", stalls: true, do: func(w *world, r *rand.Rand) {
 		began := time.Now()
 		taken := w.take(r.IntN(3))
 		w.cut(r, taken.line, upTo(r, 15*time.Second))
@@ -74,7 +75,7 @@ var faults = []fault{
 		w.cut(r, w.front, upTo(r, 12*time.Second))
 		w.note(began, "coordinator cut off", false, "the coordinator cut off")
 	}},
-	{name: "connections broken", do: func(w *world, _ *rand.Rand) {
+	{name: "connections broken", stalls: true, do: func(w *world, _ *rand.Rand) {
 		began := time.Now()
 		w.mu.Lock()
 		lines := []*line{w.front}
@@ -89,7 +90,7 @@ var faults = []fault{
 		}
 		w.note(began, "connections broken", false, "all connections broken")
 	}},
-	{name: "server killed", do: func(w *world, r *rand.Rand) {
+	{name: "server killed", stalls: true, do: func(w *world, r *rand.Rand) {
 		began := time.Now()
 		s := w.servers[r.IntN(len(w.servers))]
 		s.process.kill()
@@ -97,13 +98,13 @@ var faults = []fault{
 		s.restart()
 		w.note(began, "server killed", false, "%s killed", s.name)
 	}},
-	{name: "server stopped", do: func(w *world, r *rand.Rand) {
+	{name: "server stopped", stalls: true, do: func(w *world, r *rand.Rand) {
 		began := time.Now()
 		s := w.servers[r.IntN(len(w.servers))]
 		s.process.stopped(upTo(r, 10*time.Second))
 		w.note(began, "server stopped", false, "%s stopped", s.name)
 	}},
-	{name: "server restarted", do: func(w *world, r *rand.Rand) {
+	{name: "server restarted", stalls: true, do: func(w *world, r *rand.Rand) {
 		began := time.Now()
 		s := w.servers[r.IntN(len(w.servers))]
 		s.process.send(syscall.SIGTERM)
@@ -111,7 +112,7 @@ var faults = []fault{
 		s.restart()
 		w.note(began, "server restarted", false, "%s restarted", s.name)
 	}},
-	{name: "leaders step down", cluster: true, do: func(w *world, _ *rand.Rand) {
+	{name: "leaders step down", cluster: true, stalls: true, do: func(w *world, _ *rand.Rand) {
 		began := time.Now()
 		var moved []string
 		err := w.asks(func(nc *nats.Conn, js jetstream.JetStream) error {

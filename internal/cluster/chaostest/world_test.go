@@ -459,7 +459,7 @@ func (w *world) explained(e simfleet.Exec, did bool) bool {
 			w.unbegun++
 			return true
 		}
-		if d := max(0, v.from.Sub(e.Ended), e.Received.Sub(v.from)); d < distance {
+		if d := max(0, w.stalledSince(v.from).Sub(e.Ended), e.Received.Sub(v.from)); d < distance {
 			nearest, distance = v, d
 		}
 	}
@@ -472,6 +472,22 @@ func (w *world) explained(e simfleet.Exec, did bool) bool {
 		nearest.running++
 	}
 	return true
+}
+
+// stalledSince returns from when on workers may have held results at this time that they could not store: a command that
+// ended long before its worker was killed is not known if the server was stopped in between.
+func (w *world) stalledSince(at time.Time) time.Time {
+	since := at
+	for moved := true; moved; {
+		moved = false
+		for _, v := range w.events {
+			stalls := slices.ContainsFunc(faults, func(f fault) bool { return f.stalls && f.name == v.fault })
+			if stalls && v.from.Before(since) && v.to.After(since.Add(-slack)) {
+				since, moved = v.from, true
+			}
+		}
+	}
+	return since
 }
 
 // explanations says which faults explain the unknown hosts, as check has found.
