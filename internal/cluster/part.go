@@ -37,7 +37,7 @@ func (w *partWriter) Write(p []byte) (int, error) {
 func (s *workerShard) part(p Part) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.err == nil && s.bytes > 0 && s.bytes+len(p.Bytes) > maxQueue {
+	for s.err == nil && s.bytes > 0 && s.bytes+len(p.Bytes)+partCost > maxQueue {
 		s.room.Wait()
 	}
 	if s.err != nil {
@@ -46,7 +46,7 @@ func (s *workerShard) part(p Part) bool {
 	if len(p.Bytes) > 0 {
 		p.Bytes = bytes.Clone(p.Bytes)
 		s.parts = append(s.parts, p)
-		s.bytes += len(p.Bytes)
+		s.bytes += len(p.Bytes) + partCost
 		s.signal()
 	}
 	return true

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"sync/atomic"
@@ -77,6 +78,36 @@ func TestFoldParts(t *testing.T) {
 	}
 }
 
+// A host that writes a byte at a time takes no more memory than another, and its output is read back.
+func TestPartsOfOneByte(t *testing.T) {
+	p := newPacker()
+	defer p.close()
+	s := newWorkerShard(&Log{Fold: Fold{Shard: &Shard{}}}, nil, new(atomic.Int32))
+	const parts = maxQueue/(1+partCost) - 1
+	for range parts {
+		s.part(Part{0, fleet.Stdout, []byte("a")})
+	}
+	taken := 0
+	for taken < parts {
+		_, w, _ := s.take()
+		if n := len(w.Parts); n == 0 || n*partCost > maxBatch+partCost {
+			t.Fatalf("%d parts at once", n)
+		}
+		read, err := p.decode(bytes.Join(p.encode(w), nil))
+		if err != nil || len(read.Parts) != len(w.Parts) {
+			t.Fatalf("read back: %v", err)
+		}
+		taken += len(w.Parts)
+	}
+	if s.part(Part{0, fleet.Stdout, make([]byte, maxQueue-2*partCost)}); s.bytes > maxQueue {
+		t.Errorf("%d bytes are queued", s.bytes)
+	}
+	bomb := p.encoder.EncodeAll([]byte(`{"intents":[`+strings.Repeat("0,", 16<<20)+"0]}\n"), nil)
+	if w, err := p.decode(bomb); err == nil {
+		t.Errorf("%d intents were read of %d bytes", len(w.Intents), len(bomb))
+	}
+}
+
 // A part of which nobody takes anything waits, so that its host does, and is dropped once the log is lost.
 func TestPartsWait(t *testing.T) {
 	s := newWorkerShard(&Log{Fold: Fold{Shard: &Shard{}}}, nil, new(atomic.Int32))
@@ -90,7 +121,7 @@ func TestPartsWait(t *testing.T) {
 	if !<-over {
 		t.Error("refused")
 	}
-	s.part(Part{0, fleet.Stdout, make([]byte, maxQueue-4)})
+	s.part(Part{0, fleet.Stdout, make([]byte, maxQueue-len("more")-2*partCost)})
 	go func() { over <- s.part(Part{0, fleet.Stdout, []byte("more")}) }()
 	s.committed(batch, errFenced)
 	if <-over {

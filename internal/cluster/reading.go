@@ -88,7 +88,6 @@ func (c *Conn) messages(ctx context.Context, stream, filter string, from uint64,
 	late := time.NewTimer(requestTimeout)
 	defer late.Stop()
 	for n := uint64(1); n <= made.Pending; {
-		late.Reset(requestTimeout)
 		var m *nats.Msg
 		select {
 		case m = <-arrived:
@@ -111,6 +110,7 @@ func (c *Conn) messages(ctx context.Context, stream, filter string, from uint64,
 			return err
 		}
 		n++
+		late.Reset(requestTimeout) // for what is about deliveries it is not: that is no progress
 	}
 	return nil
 }

@@ -36,6 +36,8 @@ type Record struct {
 	Epoch int `json:"epoch"`
 	// Worker wrote it; "" means the coordinator.
 	Worker string `json:"worker,omitempty"`
+	// Process is the worker's, in take: see Beat.
+	Process string `json:"process,omitempty"`
 	// Nonce is random: by it a writer that got no answer recognises its own record.
 	Nonce string `json:"nonce"`
 	// Prev is the digest of the record before, in hexadecimal; "" in open.
@@ -54,6 +56,7 @@ const (
 
 	maxMessage = maxRecord + 64<<10 // of a record
 	maxBody    = 64 << 20           // of a body in all its records, and unpacked
+	maxHead    = 8 << 20            // of the head of a Work, which takes much more memory once it is read
 	packAbove  = 64 << 10           // larger bodies are compressed
 )
 
@@ -184,8 +187,8 @@ func (p *packer) decode(body []byte) (*Work, error) {
 		}
 	}
 	text, output, ok := bytes.Cut(body, []byte("\n"))
-	if !ok {
-		return nil, errors.New("a record of work without a head")
+	if !ok || len(text) > maxHead {
+		return nil, errors.New("a record of work without a head, or with one that is too long")
 	}
 	var head workHead
 	if err := json.Unmarshal(text, &head); err != nil {
@@ -196,6 +199,9 @@ func (p *packer) decode(body []byte) (*Work, error) {
 		part := Part{Host: h.Host, Stream: h.Stream}
 		if h.Stream >= fleet.NumStreams {
 			return nil, fmt.Errorf("output of stream %d", h.Stream)
+		}
+		if h.Size < 1 {
+			return nil, errors.New("output of no bytes")
 		}
 		var err error
 		if part.Bytes, output, err = cut(output, h.Size); err != nil {

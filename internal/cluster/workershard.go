@@ -29,6 +29,9 @@ func pauseOf(writing int32) time.Duration {
 const (
 	maxBatch = 4 << 20 // of one Work
 	maxQueue = 8 << 20
+
+	// partCost is what a part takes beside its bytes: hosts may write a byte at a time.
+	partCost = 64
 )
 
 // A workerShard is a shard that this worker has taken. Its writer is the only one that
@@ -143,7 +146,7 @@ func (s *workerShard) take() (batch *intents, w *Work, over bool) {
 	batch, s.next = s.next, &intents{done: make(chan struct{})}
 	n, size, parts := 0, 0, 0
 	for parts < len(s.parts) && (parts == 0 || size < maxBatch) {
-		size += len(s.parts[parts].Bytes)
+		size += len(s.parts[parts].Bytes) + partCost
 		parts++
 	}
 	given := s.parts[:parts:parts]
@@ -228,6 +231,7 @@ var errFencedBefore = fmt.Errorf("the worker did not start it: %w", errFenced)
 // those it did not start that the log may have an intent for; the first of them are in w. With any other cause they are lost: nobody believes the log.
 func (s *workerShard) writeLate(ctx context.Context, w *Work, cause error, over bool) {
 	fenced := errors.Is(cause, errFenced)
+	stored := true // once something is not, the rest is unknown too: each would wait for NATS as long
 	for {
 		for _, r := range w.Results {
 			switch {
@@ -247,11 +251,11 @@ func (s *workerShard) writeLate(ctx context.Context, w *Work, cause error, over 
 				short.Stdout.Bytes, short.Stderr.Bytes, short.Flags = nil, nil, short.Flags|fleet.FlagOutputTruncated
 				bodies = s.log.conn.pack.encode(&Work{Results: []Result{{r.Host, &short}}})
 			}
-			s.publishLate(ctx, (&Record{Kind: KindLate, Epoch: s.epoch, Worker: s.worker, Nonce: newNonce(), Body: bodies[0]}).Encode())
+			stored = stored && s.publishLate(ctx, bodies[0])
 		}
 		if over {
-			if fenced { // nobody waits for more
-				s.publishLate(ctx, (&Record{Kind: KindLate, Epoch: s.epoch, Worker: s.worker, Nonce: newNonce(), Body: s.log.conn.pack.encode(&Work{Done: true})[0]}).Encode())
+			if fenced && stored { // nobody waits for more
+				s.publishLate(ctx, s.log.conn.pack.encode(&Work{Done: true})[0])
 			}
 			return
 		}
@@ -260,6 +264,8 @@ func (s *workerShard) writeLate(ctx context.Context, w *Work, cause error, over 
 	}
 }
 
-func (s *workerShard) publishLate(ctx context.Context, message []byte) {
-	_ = s.log.conn.store(ctx, s.log.name, s.log.late, message) // what is not told is unknown
+// publishLate reports whether it is stored; what is not told is unknown.
+func (s *workerShard) publishLate(ctx context.Context, body []byte) bool {
+	r := Record{Kind: KindLate, Epoch: s.epoch, Worker: s.worker, Nonce: newNonce(), Body: body}
+	return s.log.conn.store(ctx, s.log.name, s.log.late, r.Encode()) == nil
 }
