@@ -51,20 +51,21 @@ func (c *Coordinator) Attach(ctx context.Context, run string) (err error) {
 	case !errors.Is(err, nats.ErrNoResponders):
 		return fmt.Errorf("asking for the coordinator of run %s: %w", run, err)
 	}
-	c.attached = true
+	c.attached, c.last = true, make(map[int]int)
 	return c.listen(ctx, run)
 }
 
 // adopt makes the shards up to this number, as the log names them. mu must be held.
 func (c *Coordinator) adoptLocked(pool string, number int) {
-	for len(c.shards) < number {
-		gap := c.newShardLocked("", nil) // perhaps one that was never opened
-		gap.settled = true
+	c.unopened.settled = true
+	for len(c.shards) < number { // a message can name a million
+		c.shards = append(c.shards, &c.unopened)
 	}
-	if number == len(c.shards) {
+	switch {
+	case number == len(c.shards):
 		c.newShardLocked(pool, nil)
-	} else if s := c.shards[number]; s.pool == "" {
-		s.pool, s.settled = pool, false
+	case c.shards[number] == &c.unopened:
+		c.shards[number] = newShard(pool, number, nil)
 	}
 }
 
@@ -100,10 +101,16 @@ func (c *Coordinator) adoptHostsLocked(s *shard) error {
 				return
 			}
 			c.mu.Lock()
-			c.results = append(c.results, res)
+			c.results = append(c.results, attachedResult{s.number, res})
 			c.mu.Unlock()
 		}
+		if err := a.Intend(); err != nil { // the log is the intent: what may have run is not cancelled
+			return fmt.Errorf("adopting a shard: %w", err)
+		}
 		made.sent()
+		if !h.Aside {
+			c.last[h.Index] = max(c.last[h.Index], s.number)
+		}
 		c.active++
 		s.hosts = append(s.hosts, made)
 	}
@@ -135,9 +142,8 @@ func (c *Coordinator) Results(ctx context.Context) iter.Seq[fleet.Result] {
 		defer context.AfterFunc(ctx, c.abort)()
 		for tick := time.Tick(50 * time.Millisecond); ; <-tick {
 			c.mu.Lock()
-			results := c.results
-			c.results = nil
-			over := c.caught && c.active == 0 && !slices.ContainsFunc(c.shards, func(s *shard) bool { return !s.settled })
+			results := c.readyLocked()
+			over := c.givenUp || c.caught && c.active == 0 && !slices.ContainsFunc(c.shards, func(s *shard) bool { return !s.settled })
 			c.mu.Unlock()
 			for _, res := range results {
 				if !yield(res) {
@@ -149,6 +155,28 @@ func (c *Coordinator) Results(ctx context.Context) iter.Seq[fleet.Result] {
 			}
 		}
 	}
+}
+
+// An attachedResult is what a shard says of a host.
+type attachedResult struct {
+	shard int
+	fleet.Result
+}
+
+// readyLocked returns the results that no other shard of the log contradicts: a host that did not run in a shard
+// that was split is in a later one, and so is one that was pulled again. Those are known once the log was read.
+func (c *Coordinator) readyLocked() (ready []fleet.Result) {
+	var held []attachedResult
+	for _, r := range c.results {
+		switch {
+		case !c.caught && !c.givenUp && (r.Outcome.DidNotRun() || r.Reason == fleet.ReasonNoReceipt):
+			held = append(held, r)
+		case r.shard >= c.last[r.Target.Index]:
+			ready = append(ready, r.Result)
+		}
+	}
+	c.results = held
+	return ready
 }
 
 // Keep has Close keep the log, whatever is known.

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -80,4 +81,111 @@ func TestAttach(t *testing.T) {
 	}
 	abort()
 	<-over
+}
+
+// logRecords writes records into the log of a run that has no coordinator, each in its shard.
+func logRecords(t *testing.T, conn *Conn, run string, shards ...[]Record) {
+	t.Helper()
+	for number, records := range shards {
+		prev := ""
+		for _, r := range records {
+			r.Nonce, r.Prev = newNonce(), prev
+			message := r.Encode()
+			prev = digest(message)
+			if _, err := conn.js.Publish(t.Context(), logSubject(DefaultPool, run, number, cmp.Or(r.Worker, coordinatorName)), message); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// opened is a shard with hosts of these indexes.
+func opened(run string, number int, indexes ...int) Record {
+	s := Shard{Format: 1, Run: run, Number: number, Pool: DefaultPool, Expires: time.Now().Add(time.Hour)}
+	for _, i := range indexes {
+		s.Hosts = append(s.Hosts, Host{Host: fleet.Host{Name: "h"}, Index: i, User: "u", Port: 22, Command: []byte("true")})
+	}
+	return Record{Kind: KindOpen, Body: joinSigned(encode(s), []byte("-----END SSH SIGNATURE-----\n"))}
+}
+
+// A host that did not run in a shard that was split, and that a later shard may have run, has one end: that of the
+// later shard. As never_started it would be run again.
+func TestAttachToSplitShard(t *testing.T) {
+	s := newSite(t, simfleet.Options{Hosts: 1})
+	conn := s.conn()
+	defer conn.Close()
+	if _, err := conn.createRun(t.Context(), "r"); err != nil {
+		t.Fatal(err)
+	}
+	begun := conn.pack.encode(&Work{Intents: []int{0}})[0]
+	logRecords(t, conn, "r",
+		[]Record{opened("r", 0, 5, 6), {Kind: KindClose, Epoch: 1}},
+		[]Record{opened("r", 1, 5), {Kind: KindTake, Epoch: 1, Worker: "w"}, {Kind: KindWork, Epoch: 1, Worker: "w", Body: begun}, {Kind: KindClose, Epoch: 2}})
+	c, err := NewCoordinator(conn, CoordinatorOptions{Lease: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Attach(t.Context(), "r"); err != nil {
+		t.Fatal(err)
+	}
+	ends := make(map[int][]fleet.Outcome)
+	for res := range c.Results(t.Context()) {
+		ends[res.Target.Index] = append(ends[res.Target.Index], res.Outcome)
+	}
+	if got := ends[5]; len(got) != 1 || got[0] != fleet.OutcomeUnknown {
+		t.Errorf("target 5, which may run: %v", got)
+	}
+	if got := ends[6]; len(got) != 1 || got[0] != fleet.OutcomeNeverStarted {
+		t.Errorf("target 6: %v", got)
+	}
+}
+
+// Results end when the commands are abandoned, though NATS is away.
+func TestAttachedAbortsWithoutNATS(t *testing.T) {
+	s := newSite(t, simfleet.Options{Hosts: 1})
+	conn := s.conn()
+	defer conn.Close()
+	if _, err := conn.createRun(t.Context(), "r"); err != nil {
+		t.Fatal(err)
+	}
+	logRecords(t, conn, "r", []Record{opened("r", 0, 0), {Kind: KindTake, Epoch: 1, Worker: "w"}})
+	c, err := NewCoordinator(conn, CoordinatorOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Attach(t.Context(), "r"); err != nil {
+		t.Fatal(err)
+	}
+	for read := false; !read; {
+		c.mu.Lock()
+		read = c.active == 1
+		c.mu.Unlock()
+		time.Sleep(time.Millisecond)
+	}
+	s.hub.Close()
+	ctx, abort := context.WithCancel(t.Context())
+	abort()
+	var results []fleet.Result
+	for res := range c.Results(ctx) {
+		results = append(results, res)
+	}
+	if len(results) != 1 || results[0].Outcome != fleet.OutcomeUnknown {
+		t.Errorf("results %v", results)
+	}
+}
+
+// One message can name a million shards.
+func TestAttachToManyShards(t *testing.T) {
+	c := new(Coordinator)
+	c.adoptLocked("p", maxShards)
+	c.adoptLocked("p", 7)
+	distinct := make(map[*shard]bool)
+	for _, s := range c.shards {
+		distinct[s] = true
+	}
+	if len(c.shards) != maxShards+1 || len(distinct) != 3 {
+		t.Errorf("%d shards for %d numbers", len(distinct), len(c.shards))
+	}
 }

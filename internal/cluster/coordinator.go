@@ -80,11 +80,14 @@ type Coordinator struct {
 
 	linger time.Duration // for tests; 0 means the constant
 
-	attached bool           // see Attach
-	caught   bool           // what was in the log then was read
-	seen     uint64         // the last that was read
-	behind   time.Time      // since when the log ends before it; zero: it does not. Of watch alone
-	results  []fleet.Result // not yielded yet
+	attached bool             // see Attach
+	unopened shard            // stands for those of which nothing was read
+	last     map[int]int      // by index of a host: its last shard
+	caught   bool             // what was in the log then was read
+	seen     uint64           // the last that was read
+	behind   time.Time        // since when the log ends before it; zero: it does not. Of watch alone
+	results  []attachedResult // not yielded yet
+	givenUp  bool             // abort has ended all hosts
 }
 
 type seen struct {
@@ -233,6 +236,9 @@ func (c *Coordinator) abort() {
 		for _, h := range left {
 			h.interrupt()
 		}
+		c.mu.Lock()
+		c.givenUp = true
+		c.mu.Unlock()
 	})
 }
 

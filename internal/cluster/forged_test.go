@@ -71,3 +71,34 @@ func TestNoOtherServerWithoutTLS(t *testing.T) {
 		t.Errorf("%s may name other servers", s.hub.URL())
 	}
 }
+
+// A run is aborted while a shard is being signed: its hosts did not start, and the shard is not in the log, where
+// somebody who attaches would have it run.
+func TestAbortedWhileSigning(t *testing.T) {
+	s := newSite(t, simfleet.Options{Hosts: 2})
+	var c *Coordinator
+	s.prepare = func(made *Coordinator) { c = made; c.Keep() }
+	ctx, abort := context.WithCancel(t.Context())
+	sign := func() {
+		abort()
+		for given := false; !given; time.Sleep(time.Millisecond) { // the abort has ended the hosts
+			c.mu.Lock()
+			given = c.givenUp
+			c.mu.Unlock()
+		}
+	}
+	results, _ := s.run(ctx, "true", func(co *CoordinatorOptions, _ *connect.Options) { co.Signer = signerAfter{s.signer, sign} })
+	for _, r := range results {
+		if r.Outcome.Ran() {
+			t.Errorf("target %d: %s", r.Target.Index, r.Outcome)
+		}
+	}
+	conn := s.conn()
+	defer conn.Close()
+	if err := conn.messages(t.Context(), runStream(c.run), logSubject(DefaultPool, c.run, 0, "*"), 1, func(uint64, string, []byte) error {
+		t.Error("a record is in the log")
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+}

@@ -19,6 +19,7 @@ const (
 	maxHosts   = 200
 	maxName    = 64        // of a run, pool or worker
 	maxCommand = 128 << 10 // of one host
+	maxIndex   = 1 << 30   // of a host in its run, as in the journal
 )
 
 // A Shard is what a coordinator asks a worker to run. It is signed as a whole.
@@ -119,6 +120,8 @@ func (s *Shard) validate() error {
 			}
 		}
 		switch {
+		case h.Index < 0 || h.Index > maxIndex:
+			return fmt.Errorf("a shard with a host whose index is %d", h.Index)
 		case h.Host.Name == "" || h.User == "" || h.Port == 0:
 			return errors.New("a shard with a host that has no name, user or port")
 		case len(h.Command) == 0 || len(h.Command) > maxCommand:

@@ -68,22 +68,22 @@ func (c *Coordinator) shardSizeLocked(pool string) int {
 }
 
 func (c *Coordinator) newShardLocked(pool string, hosts []*host) *shard {
-	s := &shard{pool: pool, number: len(c.shards), hosts: hosts, began: time.Now(), refused: make(map[string]string)}
+	s := newShard(pool, len(c.shards), hosts)
 	c.shards = append(c.shards, s)
 	return s
 }
 
+func newShard(pool string, number int, hosts []*host) *shard {
+	return &shard{pool: pool, number: number, hosts: hosts, began: time.Now(), refused: make(map[string]string)}
+}
+
 // open signs a shard, opens its log and hints at it.
 func (c *Coordinator) open(s *shard) {
-	c.mu.Lock()
-	stopped := c.state != stateRun
-	s.settled = stopped
-	c.mu.Unlock()
-	if stopped {
-		for _, h := range s.hosts {
-			h.interrupt()
-		}
+	if c.stopped(s) {
 		return
+	}
+	for _, h := range s.hosts { // before signing and storing, which may last longer than an abort
+		h.sent()
 	}
 	now := time.Now()
 	body := Shard{Format: 1, Run: c.run, Number: s.number, Pool: s.pool, Made: now.UTC(), Expires: now.Add(c.Valid).UTC(), Options: c.Options}
@@ -122,8 +122,8 @@ func (c *Coordinator) open(s *shard) {
 		c.endAll(s, fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, err)
 		return
 	}
-	for _, h := range s.hosts {
-		h.sent()
+	if c.stopped(s) {
+		return
 	}
 	l := c.conn.log(coordinatorName, s.pool, c.run, s.number)
 	if err := l.Append(c.ctx, &Record{Kind: KindOpen, Body: joined}); err != nil {
@@ -137,6 +137,22 @@ func (c *Coordinator) open(s *shard) {
 		return
 	}
 	c.hint(s)
+}
+
+// stopped reports whether the run was stopped, and ends the hosts of a shard that is therefore not opened.
+func (c *Coordinator) stopped(s *shard) bool {
+	c.mu.Lock()
+	stopped := c.state != stateRun
+	s.settled = stopped
+	c.mu.Unlock()
+	if !stopped {
+		return false
+	}
+	for _, h := range s.hosts {
+		h.attempt.Execution.NotStarted()
+		h.interrupt()
+	}
+	return true
 }
 
 // halve replaces a shard that was not opened by two.
