@@ -70,11 +70,11 @@ type Coordinator struct {
 	inShard map[string]int     // by pool, how many hosts were put into shards
 	shards  []*shard           // by number
 	active  int                // hosts without a result
-	workers map[string]seen    // by pool.name
-	deaf    time.Time          // until when nothing could be heard of workers
-	lost    int                // hosts that were ended although their truth may still come: the log stays
-	aborts  sync.Once          // calls abort
-	keep    bool               // see Keep
+	workers map[workerAt]seen
+	deaf    time.Time // until when nothing could be heard of workers
+	lost    int       // hosts that were ended although their truth may still come: the log stays
+	aborts  sync.Once // calls abort
+	keep    bool      // see Keep
 
 	inputs inputs // has its own lock
 
@@ -90,9 +90,26 @@ type Coordinator struct {
 	givenUp  bool             // abort has ended all hosts
 }
 
+// A workerAt is a worker in its pool. One that was started anew is another, although it has the name.
+type workerAt struct {
+	pool string
+	workerID
+}
+
+// A tenure is an epoch of a shard that a worker has.
+type tenure struct {
+	epoch  int
+	worker string
+}
+
+// gaveUp is what a worker has said of a tenure: leaves if it stops, and passes on what it has not started; told
+// if it tells nothing more.
+type gaveUp struct{ leaves, told bool }
+
 type seen struct {
-	Beat
-	at time.Time
+	busy, room int
+	gone       bool
+	at         time.Time
 }
 
 // A shard is one that the coordinator has made.
@@ -106,8 +123,7 @@ type shard struct {
 	checked time.Time         // when checkShard looked last
 	suspect bool              // its log was not what it was
 	refused map[string]string // why, by worker
-	gaveUp  int               // the last epoch of which its worker said that it does not go on
-	leaves  int               // epochs that ended because their worker stopped
+	gaveUp  map[tenure]gaveUp // of workers that do not go on
 	closing string            // why the coordinator closes it; "" means that it does not
 	why     fleet.Reason      // of hosts that did not run, when it is closed
 	split   bool              // its remaining hosts go into smaller shards
@@ -135,7 +151,7 @@ func NewCoordinator(conn *Conn, o CoordinatorOptions) (*Coordinator, error) {
 	}
 	c := &Coordinator{
 		CoordinatorOptions: o, conn: conn, kick: make(chan struct{}, 1), opens: make(chan struct{}, 16), state: stateRun,
-		pending: make(map[string][]*host), inShard: make(map[string]int), workers: make(map[string]seen),
+		pending: make(map[string][]*host), inShard: make(map[string]int), workers: make(map[workerAt]seen),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil

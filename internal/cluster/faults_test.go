@@ -364,7 +364,7 @@ func TestShardReplayedToItsWorker(t *testing.T) {
 		}
 		return l
 	}
-	w := &Worker{took: make(map[hintOf]took)}
+	w := &Worker{WorkerOptions: WorkerOptions{now: time.Now}, took: make(map[hintOf]took)}
 	h := hintOf{"r", 0}
 	open()
 	l, err := conn.openLog(t.Context(), "one", "p", "r", 0, w.known(h))

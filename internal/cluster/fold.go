@@ -35,10 +35,13 @@ type Fold struct {
 	Err error
 
 	hosts   []hostState
-	workers []string // by epoch - 1
-	told    []bool   // the same: the worker was replaced, and has told all that it will tell
-	partial []byte   // the beginning of a body that goes on
+	workers []workerID // by epoch - 1
+	told    []bool     // the same: the worker was replaced, and has told all that it will tell
+	partial []byte     // the beginning of a body that goes on
 }
+
+// A workerID is who took a shard; the zero value is the coordinator.
+type workerID struct{ name, process string }
 
 type hostState struct {
 	intended int  // epoch of the last intent; 0 means none
@@ -116,7 +119,7 @@ func (f *Fold) apply(seq uint64, r *Record, p *packer) (*Work, error) {
 			return nil, damaged("record %d takes epoch %d after %d", seq, r.Epoch, f.Epoch)
 		}
 		f.Epoch, f.Worker, f.Done, f.partial = r.Epoch, r.Worker, r.Kind == KindClose, nil
-		f.workers = append(f.workers, r.Worker)
+		f.workers = append(f.workers, workerID{r.Worker, r.Process})
 		f.told = append(f.told, r.Worker == "")
 		return nil, nil
 	case KindWork:
@@ -270,7 +273,7 @@ func (f *Fold) Late(writer string, message []byte, p *packer) ([]Result, error) 
 	if !wrote(writer, r) {
 		return nil, fmt.Errorf("%.80q wrote in the name of %.80q", writer, r.Worker)
 	}
-	if r.Kind != KindLate || r.More || r.Epoch < 1 || r.Epoch > len(f.workers) || f.workers[r.Epoch-1] != r.Worker || r.Worker == "" {
+	if r.Kind != KindLate || r.More || r.Epoch < 1 || r.Epoch > len(f.workers) || f.workers[r.Epoch-1].name != r.Worker || r.Worker == "" {
 		return nil, fmt.Errorf("results of epoch %d by %.40q, who did not have it", r.Epoch, r.Worker)
 	}
 	w, err := p.decode(r.Body)

@@ -162,7 +162,9 @@ func (c *Coordinator) awaitLate(s *shard, hosts []*host) {
 func (s *shard) mayTellLocked(c *Coordinator, now time.Time) bool {
 	for _, st := range s.fold.hosts {
 		if e := st.intended; e > 0 && !st.result && !st.late && !s.fold.told[e-1] && c.aliveLocked(s.pool, s.fold.workers[e-1], now) {
-			return true
+			if !s.gaveUpOf(e).told {
+				return true
+			}
 		}
 	}
 	return false

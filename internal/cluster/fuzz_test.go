@@ -33,7 +33,7 @@ func FuzzWorkerMessages(f *testing.F) {
 			}
 		}
 		c := &Coordinator{
-			CoordinatorOptions: CoordinatorOptions{Lease: time.Second, Notice: func(string) {}}, state: stateRun, run: "r", workers: make(map[string]seen),
+			CoordinatorOptions: CoordinatorOptions{Lease: time.Second, Notice: func(string) {}}, state: stateRun, run: "r", workers: make(map[workerAt]seen),
 			shards: []*shard{{fold: fold, pool: "p", refused: make(map[string]string)}},
 		}
 		c.ctx = context.Background()
@@ -50,8 +50,8 @@ func FuzzWorkerMessages(f *testing.F) {
 				}
 			}
 		}
-		if s.fold.Epoch != 1 || s.fold.Worker != "w" || s.gaveUp > 1 || len(c.workers) > 1 {
-			t.Errorf("the shard is of %q in epoch %d, given up in %d, %d workers", s.fold.Worker, s.fold.Epoch, s.gaveUp, len(c.workers))
+		if s.fold.Epoch != 1 || s.fold.Worker != "w" || len(s.gaveUp) > 1 || len(c.workers) > 1 {
+			t.Errorf("the shard is of %q in epoch %d, given up in %v, %d workers", s.fold.Worker, s.fold.Epoch, s.gaveUp, len(c.workers))
 		}
 	})
 }

@@ -42,12 +42,12 @@ const (
 )
 
 // openMarks opens those below a state directory, which it makes.
-func openMarks(state string) (*marks, error) {
+func openMarks(state string, now time.Time) (*marks, error) {
 	m := &marks{dir: filepath.Join(state, "workers"), known: make(map[hintOf]took), read: make(map[string]int64)}
 	if err := os.MkdirAll(m.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the directory for what workers have taken: %w", err)
 	}
-	return m, m.refresh(time.Now())
+	return m, m.refresh(now)
 }
 
 // at returns the mark of a shard; its seq is 0 if there is none.

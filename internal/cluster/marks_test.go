@@ -17,7 +17,7 @@ import (
 func TestMarks(t *testing.T) {
 	dir, now := t.TempDir(), time.Now()
 	open := func() *marks {
-		m, err := openMarks(dir)
+		m, err := openMarks(dir, now)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,10 +14,13 @@ type Beat struct {
 	Machine string    `json:"machine"` // its host name
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
-	Room    int       `json:"room"`   // hosts at once
-	Busy    int       `json:"busy"`   // hosts that it has and that have not ended
-	Shards  int       `json:"shards"` // that it has and that are not done
-	Gone    bool      `json:"gone"`   // it takes and starts nothing any more, and what it had has ended
+	// Process is random, and another one after each start: a worker that was started anew under its name tells nothing
+	// of what it had begun before.
+	Process string `json:"process,omitempty"`
+	Room    int    `json:"room"`   // hosts at once
+	Busy    int    `json:"busy"`   // hosts that it has and that have not ended
+	Shards  int    `json:"shards"` // that it has and that are not done
+	Gone    bool   `json:"gone"`   // it takes and starts nothing any more, and what it had has ended
 }
 
 // A question is what a worker asks the coordinator before it takes a shard: only a living

@@ -123,8 +123,12 @@ func (s *session) run(ctx context.Context, shard *workerShard, remaining []int, 
 	// Hosts that are left do not wait for the commands that run here: another worker takes the shard,
 	// and what comes of them is told late.
 	shard.leaves = func() {
-		q := question{Shard: h.Shard, GaveUp: shard.epoch, Leaves: true}
-		s.writers.Go(func() { _, _ = s.worker.ask(context.WithoutCancel(ctx), h.Run, q) })
+		q := question{GaveUp: shard.epoch, Leaves: true}
+		s.writers.Go(func() {
+			telling, cancel := outliving(ctx, writeAfterAbort)
+			defer cancel()
+			s.worker.giveUp(telling, h, q)
+		})
 	}
 	hosts := shard.log.Shard.Hosts // the log is the writer's from here on
 	s.writers.Go(func() {
@@ -133,7 +137,7 @@ func (s *session) run(ctx context.Context, shard *workerShard, remaining []int, 
 		if err := shard.write(writing); err != nil {
 			s.worker.Notice(fmt.Sprintf("shard %d of run %s: %v", h.Shard, h.Run, err))
 			// The worker lives and has the shard, so that nobody else would look after it.
-			_, _ = s.worker.ask(writing, h.Run, question{Shard: h.Shard, GaveUp: shard.epoch})
+			s.worker.giveUp(writing, h, question{GaveUp: shard.epoch})
 		}
 		shard.release()
 		s.worker.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -19,15 +20,29 @@ func (c *Coordinator) onBeat(m *nats.Msg) {
 	if !ok || m.Subject != beatSubject(b.Pool, b.Worker) {
 		return
 	}
+	w := workerAt{b.Pool, workerID{b.Worker, b.Process}}
+	if !validName(w.pool) || !validName(w.name) || w.process != "" && !validName(w.process) {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.workers[b.Pool+"."+b.Worker] = seen{b, time.Now()}
+	if _, known := c.workers[w]; known || len(c.workers) < maxWorkers {
+		c.workers[w] = seen{b.Busy, b.Room, b.Gone, time.Now()}
+	}
+}
+
+// maxWorkers bounds the workers that a coordinator knows: everybody on the bus may say that it is one.
+const maxWorkers = 10_000
+
+// forgetWorkersLocked forgets workers that were silent for so long that nothing depends on when they were heard.
+func (c *Coordinator) forgetWorkersLocked(now time.Time) {
+	maps.DeleteFunc(c.workers, func(_ workerAt, w seen) bool { return now.Sub(w.at) > max(c.Lease, c.PoolTimeout) })
 }
 
 // aliveLocked reports whether a worker was heard within the lease, or could not be.
-func (c *Coordinator) aliveLocked(pool, worker string, now time.Time) bool {
-	w := c.workers[pool+"."+worker]
-	return !w.Gone && now.Sub(later(w.at, c.deaf)) < c.Lease
+func (c *Coordinator) aliveLocked(pool string, worker workerID, now time.Time) bool {
+	w := c.workers[workerAt{pool, worker}]
+	return !w.gone && now.Sub(later(w.at, c.deaf)) < c.Lease
 }
 
 func later(a, b time.Time) time.Time {
@@ -47,25 +62,58 @@ func (c *Coordinator) freeLocked(s *shard, worker string, now time.Time) bool {
 
 // ownedLocked reports whether a worker that lives works on the shard.
 func (c *Coordinator) ownedLocked(s *shard, now time.Time) bool {
-	return s.fold.Worker != "" && s.gaveUp < s.fold.Epoch && c.aliveLocked(s.pool, s.fold.Worker, now)
+	if s.fold.Worker == "" {
+		return false
+	}
+	return s.gaveUpOf(s.fold.Epoch) == (gaveUp{}) && c.aliveLocked(s.pool, s.fold.workers[s.fold.Epoch-1], now)
 }
 
-// giveUp hears that the owner of the shard does not go on with it.
-func (s *shard) giveUp(q question) {
-	if q.GaveUp <= s.gaveUp || q.GaveUp != s.fold.Epoch && s.fold.Epoch > 0 {
+// giveUp hears that a worker does not go on with the shard. Its take may be ahead of what was read of the log.
+func (s *shard) giveUp(worker string, q question) {
+	ahead := q.GaveUp == s.fold.Epoch+1
+	if q.GaveUp < 1 || !ahead && (q.GaveUp > s.fold.Epoch || s.fold.workers[q.GaveUp-1].name != worker) || len(s.gaveUp) >= maxWorkers {
 		return
 	}
-	s.gaveUp = q.GaveUp
-	if q.Leaves {
-		s.leaves++
+	if s.gaveUp == nil {
+		s.gaveUp = make(map[tenure]gaveUp)
+	}
+	g := s.gaveUp[tenure{q.GaveUp, worker}]
+	s.gaveUp[tenure{q.GaveUp, worker}] = gaveUp{g.leaves || q.Leaves, g.told || !q.Leaves}
+}
+
+// gaveUpOf returns what the worker of an epoch has said.
+func (s *shard) gaveUpOf(epoch int) gaveUp {
+	return s.gaveUp[tenure{epoch, s.fold.workers[epoch-1].name}]
+}
+
+// lostEpochs returns how many epochs ended otherwise than by a worker that stopped.
+func (s *shard) lostEpochs() (n int) {
+	for epoch := 1; epoch <= s.fold.Epoch; epoch++ {
+		if !s.gaveUpOf(epoch).leaves {
+			n++
+		}
+	}
+	return n
+}
+
+// refuse hears why a worker will not run the shard. If the shard is its own, nobody goes on with it.
+func (s *shard) refuse(worker string, q question) {
+	if len(s.refused) < maxWorkers {
+		s.refused[worker] = q.Refused[:min(len(q.Refused), maxRefusal)]
+	}
+	if s.fold.Worker == worker && q.Seq >= s.fold.Seq {
+		s.giveUp(worker, question{GaveUp: s.fold.Epoch})
 	}
 }
+
+// maxRefusal is how many bytes are kept of why a worker will not run a shard.
+const maxRefusal = 300
 
 // onQuestion tells a worker whether to take a shard.
 func (c *Coordinator) onQuestion(m *nats.Msg) {
 	q, ok := decode[question](m.Data)
 	parts := strings.Split(m.Subject, ".")
-	if !ok || len(parts) != 4 {
+	if !ok || len(parts) != 4 || parts[3] != coordinatorName && !validName(parts[3]) {
 		return
 	}
 	worker := parts[3]
@@ -75,9 +123,9 @@ func (c *Coordinator) onQuestion(m *nats.Msg) {
 		s := c.shards[q.Shard]
 		switch {
 		case q.GaveUp > 0:
-			s.giveUp(q)
+			s.giveUp(worker, q)
 		case q.Refused != "":
-			s.refused[worker] = q.Refused
+			s.refuse(worker, q)
 		case s.fold.Seq > q.Seq || s.fold.Seq == q.Seq && s.fold.Digest != q.Digest:
 			// What the worker has read is not what was seen here.
 		case s.fold.Shard == nil: // the follower is behind; open is what the worker has read
@@ -93,7 +141,7 @@ func (c *Coordinator) onQuestion(m *nats.Msg) {
 // onFree gives a worker with room a shard that waits.
 func (c *Coordinator) onFree(m *nats.Msg) {
 	parts := strings.Split(m.Subject, ".")
-	if len(parts) != 3 {
+	if len(parts) != 3 || !validName(parts[2]) {
 		return
 	}
 	pool, worker := parts[1], parts[2]
@@ -131,6 +179,9 @@ func (c *Coordinator) watch() {
 			continue
 		}
 		connected = time.Now()
+		c.mu.Lock()
+		c.forgetWorkersLocked(connected)
+		c.mu.Unlock()
 		c.tellState()
 		c.checkStream()
 		for _, s := range c.toClose(time.Now()) {
@@ -195,7 +246,7 @@ func (c *Coordinator) toClose(now time.Time) (list []*shard) {
 			s.closing = "" // a worker was quicker
 		case c.state != stateRun:
 			s.closing, s.why = "the run was stopped before a worker started it", fleet.ReasonInterrupted
-		case s.fold.Epoch-s.leaves >= maxEpochs:
+		case s.lostEpochs() >= maxEpochs:
 			s.closing, s.why, s.split = fmt.Sprintf("%d workers were lost while they had it", s.fold.Epoch), fleet.ReasonWorkerLost, true
 		default:
 			s.closing, s.why = c.unwantedLocked(s, now)
@@ -219,8 +270,8 @@ func (c *Coordinator) toClose(now time.Time) (list []*shard) {
 
 // roomLocked reports whether a worker of the pool could take a shard.
 func (c *Coordinator) roomLocked(pool string, now time.Time) bool {
-	for _, w := range c.workers {
-		if w.Pool == pool && w.Busy < w.Room && c.aliveLocked(pool, w.Worker, now) {
+	for at, w := range c.workers {
+		if at.pool == pool && w.busy < w.room && c.aliveLocked(pool, at.workerID, now) {
 			return true
 		}
 	}
@@ -260,16 +311,16 @@ func (c *Coordinator) checkShard(s *shard) {
 // unwantedLocked returns why no worker will take the shard; "" means that one may.
 func (c *Coordinator) unwantedLocked(s *shard, now time.Time) (string, fleet.Reason) {
 	last, living, refusals := later(c.deaf, s.began), 0, 0
-	for _, w := range c.workers {
-		if w.Pool != s.pool {
+	for at, w := range c.workers {
+		if at.pool != s.pool {
 			continue
 		}
-		if !w.Gone {
+		if !w.gone {
 			last = later(last, w.at)
 		}
-		if c.aliveLocked(w.Pool, w.Worker, now) {
+		if c.aliveLocked(s.pool, at.workerID, now) {
 			living++
-			if s.refused[w.Worker] != "" {
+			if s.refused[at.name] != "" {
 				refusals++
 			}
 		}
@@ -279,6 +330,8 @@ func (c *Coordinator) unwantedLocked(s *shard, now time.Time) (string, fleet.Rea
 		for worker, why := range s.refused {
 			return fmt.Sprintf("worker %s runs it not: %.300s", worker, why), fleet.ReasonWorkerRefused
 		}
+	case now.After(s.fold.Shard.Expires.Add(maxSkew)): // no worker takes it any more, and those that live do not say so
+		return fmt.Sprintf("no worker of the pool %q has taken it until %s, when its signature expired", s.pool, s.fold.Shard.Expires.UTC().Format(time.RFC3339)), fleet.ReasonNoWorker
 	case living == 0 && now.Sub(last) > c.PoolTimeout:
 		return fmt.Sprintf("no worker of the pool %q was there within %v", s.pool, c.PoolTimeout), fleet.ReasonNoWorker
 	}

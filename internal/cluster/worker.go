@@ -57,6 +57,7 @@ type Worker struct {
 	WorkerOptions
 	conn    *Conn
 	started time.Time
+	process string // see Beat
 
 	mu       sync.Mutex
 	sessions map[string]*session
@@ -107,12 +108,12 @@ func NewWorker(conn *Conn, o WorkerOptions) (*Worker, error) {
 	var taken *marks
 	if o.State != "" {
 		var err error
-		if taken, err = openMarks(o.State); err != nil {
+		if taken, err = openMarks(o.State, o.now()); err != nil {
 			return nil, err
 		}
 	}
 	return &Worker{
-		marks: taken, WorkerOptions: o, conn: conn, started: time.Now(),
+		marks: taken, WorkerOptions: o, conn: conn, started: time.Now(), process: newNonce(),
 		sessions: make(map[string]*session), shards: make(map[hintOf]bool), took: make(map[hintOf]took), inputs: make(map[string]*kept), freed: make(chan struct{}, 1),
 	}, nil
 }
@@ -181,7 +182,7 @@ func (w *Worker) stopping() {
 
 func (w *Worker) tell(gone bool) {
 	w.mu.Lock()
-	b := Beat{Pool: w.Pool, Worker: w.Name, Machine: w.Machine, Version: w.Version, Started: w.started, Room: w.Room, Busy: w.busy, Shards: len(w.shards), Gone: gone}
+	b := Beat{Pool: w.Pool, Worker: w.Name, Machine: w.Machine, Version: w.Version, Started: w.started, Process: w.process, Room: w.Room, Busy: w.busy, Shards: len(w.shards), Gone: gone}
 	w.mu.Unlock()
 	_ = w.conn.nc.Publish(beatSubject(w.Pool, w.Name), encode(b)) // the next one comes soon
 }
@@ -319,14 +320,14 @@ func (w *Worker) tryBegin(ctx context.Context, h hintOf) error {
 	if err != nil {
 		return err
 	}
-	if err := log.Append(ctx, &Record{Kind: KindTake, Worker: w.Name}); err != nil {
+	if err := log.Append(ctx, &Record{Kind: KindTake, Worker: w.Name, Process: w.process}); err != nil {
 		release()
 		return err
 	}
 	w.remember(h, log)
 	if err := w.marks.add(h, tookOf(log), true); err != nil { // before anything of the shard is begun
 		release()
-		_, _ = w.ask(ctx, h.Run, question{Shard: h.Shard, GaveUp: log.Epoch}) // or it would wait for us
+		w.giveUp(ctx, h, question{GaveUp: log.Epoch}) // or it would wait for us
 		return err
 	}
 	remaining := log.Remaining()
@@ -354,7 +355,7 @@ const maxSkew = 5 * time.Minute
 
 // remember keeps that the shard was taken here, for as long as its signature is valid.
 func (w *Worker) remember(h hintOf, log *Log) {
-	now := time.Now()
+	now := w.now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for h, t := range w.took {
@@ -391,6 +392,21 @@ func (w *Worker) ask(ctx context.Context, run string, q question) (bool, error) 
 	}
 	a, ok := decode[answer](m.Data)
 	return ok && a.Go, nil
+}
+
+// giveUp tells the coordinator that this worker does not go on with a shard, until it has answered or there is none:
+// it would wait for a worker that lives.
+func (w *Worker) giveUp(ctx context.Context, h hintOf, q question) {
+	q.Shard = h.Shard
+	long := w.conn.patience
+	if q.Leaves { // soon it does not live
+		long = requestTimeout
+	}
+	for began := time.Now(); time.Since(began) < long; {
+		if _, err := w.ask(ctx, h.Run, q); err == nil || errors.Is(err, nats.ErrNoResponders) || pause(ctx, time.Second) != nil {
+			return
+		}
+	}
 }
 
 // ended counts hosts that have ended.
