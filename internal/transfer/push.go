@@ -220,14 +220,15 @@ func (p *Push) script(list string) string {
 		b.WriteString(parentsScript + "\n")
 	}
 	place := either(p.Only, oneFileScript, directoryScript)
-	if p.Only {
-		place = strings.Replace(place, "BASE", remote.Octal(p.Entries[0].Name), 1)
-	}
 	parents := either(o.Parents, makeParents, noParents)
 	if o.Parents && o.dry() {
 		parents = "true"
 	}
-	b.WriteString(strings.ReplaceAll(place, "PARENTS", parents))
+	place = strings.ReplaceAll(place, "PARENTS", parents)
+	if p.Only { // at last: no part of the name is replaced
+		place = strings.Replace(place, "BASE", remote.Octal(p.Entries[0].Name), 1)
+	}
+	b.WriteString(place)
 	renames := !o.InPlace && !o.dry()
 	b.WriteString(either(renames, apartScript, ""))
 	b.WriteString(strings.NewReplacer("FOLLOW", either(o.NoFollow, "", "follow;"), "APART", either(renames, "apart && no no_atomic_replace;", "")).Replace(entryScript))

@@ -264,6 +264,23 @@ func TestPushDest(t *testing.T) {
 	})
 }
 
+// A file keeps its name, also if that is a word of the script's templates.
+func TestPushNames(t *testing.T) {
+	t.Parallel()
+	eachShell(t, func(t *testing.T, shell string) {
+		for _, name := range []string{"PARENTS", "BASE", "a PARENTS", "OWNER", "LIST", "SIZE"} {
+			src, dir := filepath.Join(t.TempDir(), name), t.TempDir()
+			write(t, src, "new\n", 0o644)
+			for _, o := range []PushOptions{{}, {Parents: true}} {
+				if v, ok, stderr := pushed(t, shell, read(t, o, src), dir+"/", -1); !ok || !v.done {
+					t.Errorf("%s, %+v: %+v, stderr %q", name, o, v, stderr)
+				}
+				wantTree(t, name, dir, name+` 644 "new\n"`)
+			}
+		}
+	})
+}
+
 // A push that is tried again, after it has replaced the file or while it wrote into it, does not take
 // its own new file for the old one.
 func TestPushBackupOnce(t *testing.T) {
