@@ -143,7 +143,7 @@ func (c *Coordinator) Results(ctx context.Context) iter.Seq[fleet.Result] {
 		for tick := time.Tick(50 * time.Millisecond); ; <-tick {
 			c.mu.Lock()
 			results := c.readyLocked()
-			over := c.givenUp || c.caught && c.active == 0 && !slices.ContainsFunc(c.shards, func(s *shard) bool { return !s.settled })
+			over := c.givenUp || c.readLocked() && c.active == 0
 			c.mu.Unlock()
 			for _, res := range results {
 				if !yield(res) {
@@ -155,6 +155,11 @@ func (c *Coordinator) Results(ctx context.Context) iter.Seq[fleet.Result] {
 			}
 		}
 	}
+}
+
+// readLocked reports whether all of the log was read, and nothing more can come.
+func (c *Coordinator) readLocked() bool {
+	return c.caught && !slices.ContainsFunc(c.shards, func(s *shard) bool { return !s.settled })
 }
 
 // An attachedResult is what a shard says of a host.

@@ -216,7 +216,7 @@ func (c *Coordinator) Close() {
 	}
 	c.all.Wait()
 	c.mu.Lock()
-	remove := c.stream != nil && c.run != "" && !c.keep && (c.lost == 0 || c.Options.Pull) && c.active == 0
+	remove := c.stream != nil && c.run != "" && !c.keep && (c.lost == 0 || c.Options.Pull) && c.active == 0 && (!c.attached || c.readLocked())
 	given := c.lost > 0 && c.Options.Pull
 	c.mu.Unlock()
 	if given {

@@ -99,6 +99,9 @@ func (c *Coordinator) settle(s *shard) {
 		}
 	}
 	broken, why, closing := s.fold.Err, s.why, s.closing
+	if closing == "" { // another coordinator has closed it
+		why, closing = fleet.ReasonInterrupted, "the run was stopped, or went on elsewhere, before a worker started it"
+	}
 	again := s.split && c.state == stateRun && c.Signer != nil
 	var halves []*shard
 	if n := len(left); again && n > 1 {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,6 +41,9 @@ it stops shoal run. If the journal here has the run, it gets the results of the
 hosts that were unknown. Hosts that had not been passed to workers stay as they
 are: they did not run. Rollout and brakes ended with the shoal run that is gone.
 
+Of a run that was resumed NATS may have several logs, which are gone on with one
+after the other, the last first; of a host that counts which began with it last.
+
 The log of the run is removed from NATS when the journal here has all of it.`,
 		Example: "  shoal attach --cluster nats://127.0.0.1:4222 last",
 		Args:    cobra.ExactArgs(1),
@@ -59,6 +64,7 @@ type recorded struct {
 	run     *journal.Run
 	header  record.Header
 	unknown map[int]bool // by index: targets whose result the journal lacks
+	began   map[int]int  // by index: the last session that was about to start the command
 }
 
 // open opens the journal, and the run in it.
@@ -97,18 +103,30 @@ func (r *recorded) resume(ctx context.Context, j *journal.Journal, id string) er
 	if info.State == journal.Running {
 		return hint.Wrap(fmt.Errorf("the run %s: %w", id, journal.ErrRunning), "wait for its end, or stop it")
 	}
-	targets, err := j.Select(ctx, id, journal.Unknown)
-	if err != nil {
+	unknown, began := make(map[int]bool), make(map[int]int)
+	if _, err := j.Select(ctx, id, func(e *journal.Entry) bool {
+		if sessions := info.SessionsOf(e); len(sessions) > 0 {
+			began[e.Target.Index] = sessions[0]
+		}
+		if journal.Unknown(e) {
+			unknown[e.Target.Index] = true
+		}
+		return false
+	}); err != nil {
 		return err
 	}
 	if r.run, err = j.Resume(ctx, id); err != nil {
 		return err
 	}
-	r.header, r.unknown = info.Header, make(map[int]bool)
-	for _, t := range targets {
-		r.unknown[t.Index] = true
-	}
+	r.header, r.unknown, r.began = info.Header, unknown, began
 	return nil
+}
+
+// counts reports whether what the log of a session says of a target is not older than what the journal has: a later
+// session may have started the command since.
+func (r *recorded) counts(index, session int) bool {
+	began, known := r.began[index]
+	return !known || began == session
 }
 
 // result records a result. A host that the journal has the end of keeps it.
@@ -146,11 +164,6 @@ func (f *attachFlags) attach(ctx context.Context, name string, stdio console.Std
 		return failed(err)
 	}
 	defer conn.Close()
-	c, err := cluster.NewCoordinator(conn, cluster.CoordinatorOptions{Notice: notice})
-	if err != nil {
-		return failed(err)
-	}
-	defer c.Close()
 	logs, err := conn.Logs(ctx, r.header.Run)
 	if err != nil {
 		return failed(err)
@@ -158,11 +171,15 @@ func (f *attachFlags) attach(ctx context.Context, name string, stdio console.Std
 	if len(logs) == 0 {
 		logs = []string{r.header.Run} // Attach says that it is not there
 	}
-	if err := c.Attach(ctx, logs[0]); err != nil {
+	slices.Reverse(logs)
+	all := &attached{conn: conn, notice: notice}
+	defer all.close()
+	c, err := all.attach(ctx, logs[0])
+	if err != nil {
 		return failed(err)
 	}
 	if len(logs) > 1 {
-		notice(fmt.Sprintf("the run was resumed, and NATS has %d logs of it: attach again when this one is done", len(logs)))
+		notice(fmt.Sprintf("the run was resumed, and NATS has %d logs of it, of which the last is the first here", len(logs)))
 	}
 	h := r.header
 	h.Targets = 0 // those that are in a shard are not counted before
@@ -172,22 +189,39 @@ func (f *attachFlags) attach(ctx context.Context, name string, stdio console.Std
 		return failed(err)
 	}
 	ctx, stop := signals.Watch(ctx, func(aborting bool) {
-		c.Stop()
+		all.stop()
 		console.Say(out.Stderr, "stopping: workers start nothing more of the run; Ctrl-C twice within a second has them abandon what runs")
 	})
 	defer stop.End()
 	defer out.Showing.AbortWith(ctx, stop.Hurried())()
-	begun, unknown := time.Now(), 0
-	for res := range c.Results(ctx) {
-		if res.Outcome == fleet.OutcomeUnknown {
-			unknown++
+	begun, unknown, seen := time.Now(), 0, make(map[int]bool)
+	for n := 0; ; {
+		session := clirun.SessionOfLog(h.Run, logs[n])
+		for res := range c.Results(ctx) {
+			if i := res.Target.Index; seen[i] || !r.counts(i, session) {
+				continue
+			} else if len(logs) > 1 {
+				seen[i] = true
+			}
+			if res.Outcome == fleet.OutcomeUnknown {
+				unknown++
+			}
+			if lost := r.result(res); lost != nil && err == nil {
+				err = lost
+				console.Complain(out.Stderr, lost)
+			}
+			out.Take(res)
 		}
-		if lost := r.result(res); lost != nil && err == nil {
-			err = lost
-			c.Keep()
-			console.Complain(out.Stderr, lost)
+		if n++; n == len(logs) || stop.Requested() {
+			break
 		}
-		out.Take(res)
+		next, failed := all.attach(ctx, logs[n])
+		if failed != nil {
+			err = errors.Join(err, failed)
+			console.Complain(out.Stderr, failed)
+			break
+		}
+		c = next
 	}
 	out.Summary.Elapsed, out.Summary.Interrupted = time.Since(begun), stop.Requested()
 	out.Settle(stop.Patience(), h.Run)
@@ -195,14 +229,14 @@ func (f *attachFlags) attach(ctx context.Context, name string, stdio console.Std
 	code := console.ExitCode(&out.Summary, out.Failure() == nil && err == nil)
 	if lost := r.close(journal.Ending{Interrupted: out.Summary.Interrupted, ExitCode: code}); lost != nil {
 		console.Complain(stdio.Err, lost)
-		c.Keep()
+		err = errors.Join(err, lost)
 		code = console.ExitUnknown
 	}
 	switch {
-	case f.forget:
-		c.Forget()
-	case r.run == nil || unknown > 0 || out.Failure() != nil:
-		c.Keep()
+	case f.forget && err == nil:
+		all.each((*cluster.Coordinator).Forget)
+	case r.run == nil || unknown > 0 || out.Failure() != nil || err != nil:
+		all.each((*cluster.Coordinator).Keep)
 		console.Say(stdio.Err, "the log of the run stays in NATS; shoal attach --forget removes it")
 	}
 	if code != console.ExitOK {
@@ -210,3 +244,49 @@ func (f *attachFlags) attach(ctx context.Context, name string, stdio console.Std
 	}
 	return nil
 }
+
+// attached are the coordinators of the logs of a run that were attached to.
+type attached struct {
+	conn   *cluster.Conn
+	notice func(string)
+
+	mu      sync.Mutex
+	stopped bool
+	all     []*cluster.Coordinator
+}
+
+// attach attaches to a log.
+func (a *attached) attach(ctx context.Context, log string) (*cluster.Coordinator, error) {
+	c, err := cluster.NewCoordinator(a.conn, cluster.CoordinatorOptions{Notice: a.notice})
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Attach(ctx, log); err != nil {
+		c.Close()
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.all = append(a.all, c)
+	if a.stopped {
+		c.Stop()
+	}
+	return c, nil
+}
+
+func (a *attached) stop() {
+	a.mu.Lock()
+	a.stopped = true
+	a.mu.Unlock()
+	a.each((*cluster.Coordinator).Stop)
+}
+
+func (a *attached) each(do func(*cluster.Coordinator)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, c := range a.all {
+		do(c)
+	}
+}
+
+func (a *attached) close() { a.each((*cluster.Coordinator).Close) }

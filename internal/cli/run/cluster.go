@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -246,16 +247,35 @@ func (w *Workers) Begin(begin func(context.Context) (*run.Run, error)) func(cont
 		if err != nil {
 			return nil, err
 		}
-		name := r.ID
-		if n := r.Session(); n > 0 {
-			name = fmt.Sprintf("%s-%d", r.ID, n+1)
+		session := r.Session()
+		if session > 0 {
 			w.sayOlder(ctx, r.ID)
 		}
-		if err := w.coordinator.Begin(ctx, name); err != nil {
+		if err := w.coordinator.Begin(ctx, logOf(r.ID, session)); err != nil {
 			return nil, errors.Join(err, r.Abandon())
 		}
 		return r, nil
 	}
+}
+
+// logOf returns the name of the log of a run's session, which counts from 0.
+func logOf(run string, session int) string {
+	if session == 0 {
+		return run
+	}
+	return fmt.Sprintf("%s-%d", run, session+1)
+}
+
+// SessionOfLog is the inverse of the naming of a run's logs; -1: it is no log of the run.
+func SessionOfLog(run, log string) int {
+	number, later := strings.CutPrefix(log, run+"-")
+	if !later && log == run {
+		return 0
+	}
+	if n, err := strconv.Atoi(number); later && err == nil && n > 1 {
+		return n - 1
+	}
+	return -1
 }
 
 // sayOlder says that workers may know more of hosts that are unknown here.
