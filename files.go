@@ -1,12 +1,14 @@
 package shoal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
 	"strings"
 	"time"
 
+	"shoal/internal/engine"
 	"shoal/internal/placeholder"
 	"shoal/internal/run"
 	"shoal/internal/transfer"
@@ -100,7 +102,8 @@ func Push(ctx context.Context, targets iter.Seq[Target], sources []string, dest 
 
 // PullOptions are the limits of [Pull] for each host, and how it places files.
 type PullOptions struct {
-	// MaxSize limits the bytes from each host. 0 means 1 GiB.
+	// MaxSize limits the bytes from each host. 0 means 1 GiB; a file that is not stored is limited by
+	// Limits.MaxOutput too.
 	MaxSize int64
 	// MaxFiles limits the files, directories and links from each host. 0 means 10,000.
 	MaxFiles int
@@ -127,6 +130,9 @@ func Pull(ctx context.Context, targets iter.Seq[Target], sources []string, dir s
 	return o.run(ctx, targets, func(context.Context) (*job, error) {
 		if err := errors.Join(o.copies(), transfer.CheckSources(sources)); err != nil {
 			return nil, err
+		}
+		if kept := cmp.Or(o.Limits.MaxOutput, engine.DefaultMaxOutput); dir == "" && kept > 0 { // it is held in memory
+			p.MaxSize = min(cmp.Or(p.MaxSize, transfer.DefaultMaxSize), kept)
 		}
 		pull, err := transfer.NewPull(dir, len(sources), transfer.PullOptions{
 			MaxSize: p.MaxSize, MaxFiles: p.MaxFiles, Times: p.Times, NoLinks: p.NoLinks, RequireVerified: p.RequireVerified,

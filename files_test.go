@@ -107,3 +107,21 @@ func TestTerminal(t *testing.T) {
 		}
 	}
 }
+
+// A file that is not stored is held in memory: hosts send no more of it than is kept.
+func TestPulledOutputIsBounded(t *testing.T) {
+	targets, opts, _ := far(t)
+	opts.Remote.Dir = ""
+	opts.Limits.MaxOutput = 1000
+	file := filepath.Join(t.TempDir(), "file")
+	for size, reason := range map[int]fleet.Reason{1000: fleet.ReasonNone, 5000: fleet.ReasonTooLarge} {
+		if err := os.WriteFile(file, make([]byte, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range collect(t, shoal.Pull(t.Context(), targets, []string{file}, "", shoal.PullOptions{}, opts)) {
+			if r.Reason != reason || r.Flags.Has(fleet.FlagOutputTruncated) {
+				t.Errorf("%d bytes: %s %s %v", size, r.Outcome, r.Reason, r.Flags)
+			}
+		}
+	}
+}
