@@ -104,8 +104,9 @@ func (o Options) server() (*server.Options, error) {
 // check refuses a server that others could reach without TLS and credentials, and doors that shoal does
 // not use.
 func check(o *server.Options) error {
-	if o.HTTPPort != 0 || o.HTTPSPort != 0 || o.Websocket.Port != 0 || o.LeafNode.Port != 0 || len(o.LeafNode.Remotes) > 0 || o.MQTT.Port != 0 {
-		return hint.New("the configuration of NATS has a monitoring port, WebSocket, leaf nodes or MQTT", "shoal-hub has none of them; run nats-server itself for these")
+	if o.HTTPPort != 0 || o.HTTPSPort != 0 || o.Websocket.Port != 0 || o.LeafNode.Port != 0 || len(o.LeafNode.Remotes) > 0 || o.MQTT.Port != 0 ||
+		o.Gateway.Port != 0 || o.ProfPort != 0 {
+		return hint.New("the configuration of NATS has a port for monitoring or profiles, a gateway, WebSocket, leaf nodes or MQTT", "shoal-hub has none of them; run nats-server itself for these")
 	}
 	if o.Cluster.Port != 0 && !isLoopback(o.Cluster.Host) && (o.Cluster.TLSConfig == nil || o.Cluster.TLSConfig.ClientAuth != tls.RequireAndVerifyClientCert) {
 		return hint.Wrap(fmt.Errorf("everybody who reaches %s could be a server of the cluster", net.JoinHostPort(o.Cluster.Host, fmt.Sprint(o.Cluster.Port))),
@@ -113,6 +114,12 @@ func check(o *server.Options) error {
 	}
 	if isLoopback(o.Host) {
 		return nil
+	}
+	switch {
+	case o.NoAuthUser != "":
+		return hint.Wrap(fmt.Errorf("NATS at %s could be used without credentials, as %q", net.JoinHostPort(o.Host, fmt.Sprint(o.Port)), o.NoAuthUser), "leave no_auth_user out of the configuration")
+	case o.AllowNonTLS:
+		return hint.Wrap(fmt.Errorf("NATS at %s could be spoken to without TLS", net.JoinHostPort(o.Host, fmt.Sprint(o.Port))), "leave allow_non_tls out of the configuration")
 	}
 	if o.TLSConfig == nil || len(o.Users) == 0 && len(o.Nkeys) == 0 && len(o.TrustedKeys) == 0 && len(o.TrustedOperators) == 0 {
 		return hint.Wrap(fmt.Errorf("NATS at %s could be used by everybody who reaches it", net.JoinHostPort(o.Host, fmt.Sprint(o.Port))),
