@@ -76,7 +76,8 @@ type Coordinator struct {
 	aborts  sync.Once // calls abort
 	keep    bool      // see Keep
 
-	inputs inputs // has its own lock
+	inputs  inputs // has its own lock, as the next
+	origins origins
 
 	linger time.Duration // for tests; 0 means the constant
 

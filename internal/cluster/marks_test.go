@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"shoal/fleet"
 	"shoal/simfleet"
 )
@@ -79,6 +81,13 @@ func TestShardReplayedAfterRestart(t *testing.T) {
 	leave()
 	conn := s.conn()
 	defer conn.Close()
+	var origin []byte
+	if err := conn.messages(t.Context(), runStream(c.run), originSubject(DefaultPool, c.run), 1, func(_ uint64, _ string, data []byte) error {
+		origin = data
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
 	var opens [][]byte // of all shards
 	for shard := range c.shards {
 		first := true
@@ -89,17 +98,6 @@ func TestShardReplayedAfterRestart(t *testing.T) {
 			first = false
 			return nil
 		}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := conn.js.DeleteStream(t.Context(), runStream(c.run)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := conn.createRun(t.Context(), c.run); err != nil {
-		t.Fatal(err)
-	}
-	for shard, open := range opens { // byte for byte, at the same places
-		if _, err := conn.js.Publish(t.Context(), logSubject(DefaultPool, c.run, shard, coordinatorName), open); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -115,11 +113,33 @@ func TestShardReplayedAfterRestart(t *testing.T) {
 		}
 		return w.tryBegin(t.Context(), hintOf{c.run, 0})
 	}
+	liar, err := conn.nc.Subscribe(askSubject(DefaultPool, c.run, "*"), func(m *nats.Msg) { reply(m, answer{true}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = liar.Unsubscribe() }()
+	if err := again(t.TempDir()); !errors.Is(err, errNotNow) { // its log says that it is done
+		t.Errorf("on another machine, in its log: %v", err)
+	}
+	if err := conn.js.DeleteStream(t.Context(), runStream(c.run)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.createRun(t.Context(), c.run); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.js.Publish(t.Context(), originSubject(DefaultPool, c.run), origin); err != nil {
+		t.Fatal(err)
+	}
+	for shard, open := range opens { // byte for byte, at the same places
+		if _, err := conn.js.Publish(t.Context(), logSubject(DefaultPool, c.run, shard, coordinatorName), open); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := again(state); !errors.Is(err, errDamaged) {
 		t.Errorf("the shard in another log: %v", err)
 	}
-	if err := again(t.TempDir()); !errors.Is(err, errNotNow) { // it would, if a coordinator had let it
-		t.Errorf("on another machine: %v", err)
+	if err := again(t.TempDir()); !errors.Is(err, errOtherLog) { // this machine has no mark of it
+		t.Errorf("on another machine, in another log: %v", err)
 	}
 	if report := s.check(results); report.Outcomes[fleet.OutcomeOK] != s.hosts {
 		t.Errorf("outcomes %v", report.Outcomes)

@@ -44,6 +44,11 @@ type readingMade struct {
 // messages calls each for the messages of a stream that match the filter, from a sequence on: those
 // that are there now. It ends at the first error of each.
 func (c *Conn) messages(ctx context.Context, stream, filter string, from uint64, each func(seq uint64, subject string, data []byte) error) error {
+	return c.stored(ctx, stream, filter, from, func(at *nats.MsgMetadata, m *nats.Msg) error { return each(at.Sequence.Stream, m.Subject, m.Data) })
+}
+
+// stored is messages, with what the server says of each.
+func (c *Conn) stored(ctx context.Context, stream, filter string, from uint64, each func(at *nats.MsgMetadata, m *nats.Msg) error) error {
 	failed := func(err error) error { return fmt.Errorf("reading %s: %w", filter, err) }
 	inbox := c.nc.NewInbox()
 	// Sent by the subscription, which waits until a message is taken or nobody wants any. A subscription
@@ -99,14 +104,14 @@ func (c *Conn) messages(ctx context.Context, stream, filter string, from uint64,
 		if c.isControl(m) {
 			continue
 		}
-		seq, at, ok := placeOf(m)
-		if !ok || at != n {
+		at, err := m.Metadata()
+		if err != nil || at.Sequence.Consumer != n {
 			return failed(errors.New("the server has left out a message"))
 		}
 		if !matches(filter, m.Subject) {
 			return damaged("the server gave %.80q for %s", m.Subject, filter)
 		}
-		if err := each(seq, m.Subject, m.Data); err != nil {
+		if err := each(at, m); err != nil {
 			return err
 		}
 		n++
@@ -126,15 +131,6 @@ func (c *Conn) isControl(m *nats.Msg) bool {
 		}
 	}
 	return true
-}
-
-// placeOf returns the sequence of a message in its stream, and in its consumer.
-func placeOf(m *nats.Msg) (seq, at uint64, ok bool) {
-	meta, err := m.Metadata()
-	if err != nil {
-		return 0, 0, false
-	}
-	return meta.Sequence.Stream, meta.Sequence.Consumer, true
 }
 
 // matches reports whether a subject is one of a filter's, whose last part may be *.

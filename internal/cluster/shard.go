@@ -31,8 +31,10 @@ type Shard struct {
 	// Made and Expires bound when a worker may take it.
 	Made    time.Time `json:"made"`
 	Expires time.Time `json:"expires"`
-	Options Options   `json:"options"`
-	Hosts   []Host    `json:"hosts"`
+	// Log is the log that it is for: workers run it in no other.
+	Log     Origin  `json:"log"`
+	Options Options `json:"options"`
+	Hosts   []Host  `json:"hosts"`
 }
 
 // Options are those of a run that its workers apply; all shards of a run have the same. Zero

@@ -85,9 +85,15 @@ func (c *Coordinator) open(s *shard) {
 	for _, h := range s.hosts { // before signing and storing, which may last longer than an abort
 		h.sent()
 	}
+	origin, err := c.origin(c.ctx, s.pool)
+	if err != nil {
+		if c.ctx.Err() == nil {
+			c.endAll(s, fleet.OutcomeNeverStarted, fleet.ReasonLogUnwritten, err)
+		}
+		return
+	}
 	now := time.Now()
-	body := Shard{Format: 1, Run: c.run, Number: s.number, Pool: s.pool, Made: now.UTC(), Expires: now.Add(c.Valid).UTC(), Options: c.Options}
-	var err error
+	body := Shard{Format: 1, Run: c.run, Number: s.number, Pool: s.pool, Made: now.UTC(), Expires: now.Add(c.Valid).UTC(), Log: origin, Options: c.Options}
 	for _, h := range s.hosts {
 		asked := h.asked()
 		if asked.Input, err = c.input(c.ctx, h); err != nil {

@@ -309,10 +309,19 @@ func (w *Worker) tryBegin(ctx context.Context, h hintOf) error {
 	if refused != nil {
 		q.Refused = refused.Error()
 	}
+	origin := make(chan error, 1) // sent once, while the coordinator is asked
+	go func() { origin <- w.conn.checkOrigin(ctx, log.Shard) }()
 	may, err := w.ask(ctx, h.Run, q)
+	wrong := <-origin
 	switch {
 	case refused != nil:
 		return refused
+	case errors.Is(wrong, errOtherLog):
+		q.Refused = wrong.Error()
+		_, _ = w.ask(ctx, h.Run, q) // whoever it is does not wait for us
+		return wrong
+	case wrong != nil:
+		return wrong
 	case err != nil || !may:
 		return errNotNow
 	}

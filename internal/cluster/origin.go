@@ -1,0 +1,71 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+)
+
+// An Origin tells the log that a shard was made for from another of its name: it is a message of the pool in the
+// run's stream, and when the server has stored it. Whoever may remove and create logs can put a signed shard into a new
+// one, where nobody has taken it; the time of a message is the server's to set.
+type Origin struct {
+	Seq  uint64 `json:"seq"`
+	Time int64  `json:"time"` // in nanoseconds since 1970
+}
+
+func originSubject(pool, run string) string { return dataSubject(pool, run, "origin") }
+
+// origins are those that a coordinator has stored.
+type origins struct {
+	mu     sync.Mutex
+	byPool map[string]Origin
+}
+
+// origin returns that of a pool, and stores it first.
+func (c *Coordinator) origin(ctx context.Context, pool string) (Origin, error) {
+	c.origins.mu.Lock()
+	defer c.origins.mu.Unlock()
+	if o, known := c.origins.byPool[pool]; known {
+		return o, nil
+	}
+	failed := func(err error) (Origin, error) { return Origin{}, fmt.Errorf("storing the origin of the log: %w", err) }
+	subject := originSubject(pool, c.run)
+	if err := c.conn.store(ctx, runStream(c.run), subject, []byte(newNonce())); err != nil {
+		return failed(err)
+	}
+	var o Origin
+	if err := c.conn.stored(ctx, runStream(c.run), subject, 1, func(at *nats.MsgMetadata, _ *nats.Msg) error {
+		o = Origin{at.Sequence.Stream, at.Timestamp.UnixNano()}
+		return nil
+	}); err != nil {
+		return failed(err)
+	}
+	if o == (Origin{}) {
+		return failed(errors.New("it is not there"))
+	}
+	if c.origins.byPool == nil {
+		c.origins.byPool = make(map[string]Origin)
+	}
+	c.origins.byPool[pool] = o
+	return o, nil
+}
+
+// errOtherLog means that a shard is in a log that it was not made for.
+var errOtherLog = errors.New("it was signed for another log of this name, which was removed")
+
+// checkOrigin returns errOtherLog for a shard in another log, and other errors where that cannot be told.
+func (c *Conn) checkOrigin(ctx context.Context, s *Shard) error {
+	found := false
+	err := c.stored(ctx, runStream(s.Run), originSubject(s.Pool, s.Run), max(s.Log.Seq, 1), func(at *nats.MsgMetadata, _ *nats.Msg) error {
+		found = found || s.Log == Origin{at.Sequence.Stream, at.Timestamp.UnixNano()}
+		return nil
+	})
+	if err == nil && !found {
+		err = errOtherLog
+	}
+	return err
+}
