@@ -42,7 +42,8 @@ hosts that were unknown. Hosts that had not been passed to workers stay as they
 are: they did not run. Rollout and brakes ended with the shoal run that is gone.
 
 Of a run that was resumed NATS may have several logs, which are gone on with one
-after the other, the last first; of a host that counts which began with it last.
+after the other, the last first; of a host that counts which began with it last, and
+of older ones nothing more is started.
 
 The log of the run is removed from NATS when the journal here has all of it.`,
 		Example: "  shoal attach --cluster nats://127.0.0.1:4222 last",
@@ -129,6 +130,17 @@ func (r *recorded) counts(index, session int) bool {
 	return !known || began == session
 }
 
+// mayStart reports whether commands of the log of a session may be started: a later session may have run them, and
+// its own log is gone.
+func (r *recorded) mayStart(session int) bool {
+	for _, began := range r.began {
+		if began > session {
+			return false
+		}
+	}
+	return true
+}
+
 // result records a result. A host that the journal has the end of keeps it.
 func (r *recorded) result(res fleet.Result) error {
 	if r.run == nil || !r.unknown[res.Target.Index] {
@@ -174,7 +186,8 @@ func (f *attachFlags) attach(ctx context.Context, name string, stdio console.Std
 	slices.Reverse(logs)
 	all := &attached{conn: conn, notice: notice}
 	defer all.close()
-	c, err := all.attach(ctx, logs[0])
+	session := clirun.SessionOfLog(r.header.Run, logs[0])
+	c, err := all.attach(ctx, logs[0], r.mayStart(session))
 	if err != nil {
 		return failed(err)
 	}
@@ -196,7 +209,6 @@ func (f *attachFlags) attach(ctx context.Context, name string, stdio console.Std
 	defer out.Showing.AbortWith(ctx, stop.Hurried())()
 	begun, unknown, seen := time.Now(), 0, make(map[int]bool)
 	for n := 0; ; {
-		session := clirun.SessionOfLog(h.Run, logs[n])
 		for res := range c.Results(ctx) {
 			if i := res.Target.Index; seen[i] || !r.counts(i, session) {
 				continue
@@ -215,7 +227,8 @@ func (f *attachFlags) attach(ctx context.Context, name string, stdio console.Std
 		if n++; n == len(logs) || stop.Requested() {
 			break
 		}
-		next, failed := all.attach(ctx, logs[n])
+		session = clirun.SessionOfLog(h.Run, logs[n])
+		next, failed := all.attach(ctx, logs[n], false) // the one before is newer
 		if failed != nil {
 			err = errors.Join(err, failed)
 			console.Complain(out.Stderr, failed)
@@ -255,11 +268,14 @@ type attached struct {
 	all     []*cluster.Coordinator
 }
 
-// attach attaches to a log.
-func (a *attached) attach(ctx context.Context, log string) (*cluster.Coordinator, error) {
+// attach attaches to a log. Unless starts is true, nothing of it is started any more.
+func (a *attached) attach(ctx context.Context, log string, starts bool) (*cluster.Coordinator, error) {
 	c, err := cluster.NewCoordinator(a.conn, cluster.CoordinatorOptions{Notice: a.notice})
 	if err != nil {
 		return nil, err
+	}
+	if !starts { // before anybody can ask
+		c.Stop()
 	}
 	if err := c.Attach(ctx, log); err != nil {
 		c.Close()

@@ -3,12 +3,14 @@ package cluster
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -71,7 +73,7 @@ func TestAttachToResumedRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := func(run string, records ...cluster.Record) {
+	log := func(run string, number int, records ...cluster.Record) {
 		t.Helper()
 		if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "SHOAL_RUN_" + run, Subjects: []string{"log.*." + run + ".*.*", "late.*." + run + ".*.*"}}); err != nil {
 			t.Fatal(err)
@@ -81,13 +83,13 @@ func TestAttachToResumedRun(t *testing.T) {
 			r.Nonce, r.Prev = "n", prev
 			message := r.Encode()
 			prev = fmt.Sprintf("%x", sha256.Sum256(message))
-			if _, err := js.Publish(t.Context(), "log.default."+run+".0."+cmp.Or(r.Worker, "@"), message); err != nil {
+			if _, err := js.Publish(t.Context(), fmt.Sprintf("log.default.%s.%d.%s", run, number, cmp.Or(r.Worker, "@")), message); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	open := func(run string) cluster.Record {
-		shard, err := json.Marshal(cluster.Shard{Format: 1, Run: run, Pool: "default", Expires: time.Now().Add(time.Hour), Hosts: []cluster.Host{
+	open := func(run string, number int) cluster.Record {
+		shard, err := json.Marshal(cluster.Shard{Format: 1, Run: run, Number: number, Pool: "default", Expires: time.Now().Add(time.Hour), Hosts: []cluster.Host{
 			{Host: fleet.Host{Name: "a"}, User: "u", Port: 22, Command: []byte("true")},
 		}})
 		if err != nil {
@@ -95,9 +97,24 @@ func TestAttachToResumedRun(t *testing.T) {
 		}
 		return cluster.Record{Kind: cluster.KindOpen, Body: append([]byte("-----END SSH SIGNATURE-----\n"), shard...)}
 	}
-	log(id, open(id), cluster.Record{Kind: cluster.KindClose, Epoch: 1})
-	log(id+"-2", open(id+"-2"), cluster.Record{Kind: cluster.KindTake, Epoch: 1, Worker: "w"},
+	log(id, 0, open(id, 0), cluster.Record{Kind: cluster.KindClose, Epoch: 1})
+	log(id, 1, open(id, 1)) // which nobody has taken, nor will
+	log(id+"-2", 0, open(id+"-2", 0), cluster.Record{Kind: cluster.KindTake, Epoch: 1, Worker: "w"},
 		cluster.Record{Kind: cluster.KindWork, Epoch: 1, Worker: "w", Body: []byte(`{"intents":[0]}` + "\n")}, cluster.Record{Kind: cluster.KindClose, Epoch: 2})
+
+	// A worker would take the shard, and asks whether it may, all the time.
+	asking, over := context.WithCancel(t.Context())
+	var worker sync.WaitGroup
+	worker.Go(func() {
+		for ; asking.Err() == nil; time.Sleep(time.Millisecond) {
+			m, err := nc.Request("ask.default."+id+".w", []byte(`{"shard":1,"seq":1000}`), 100*time.Millisecond)
+			if err == nil && strings.Contains(string(m.Data), "true") {
+				t.Error("a worker may run again what a later session has run")
+				return
+			}
+		}
+	})
+	defer func() { over(); worker.Wait() }()
 
 	var stdout, stderr bytes.Buffer
 	cmd := NewAttach(console.Stdio{In: strings.NewReader(""), Out: &stdout, Err: &stderr})
