@@ -28,7 +28,7 @@ const (
 
 // cipherNames lists the ciphers to offer, best first.
 func cipherNames() []string {
-	return []string{gcm128, gcm256, chachaPoly, ctr128, ctr256}
+	return []string{gcm128, gcm256, chachaPoly, ctr128, ctr256, ctr192}
 }
 
 // macNames lists the MACs to offer, best first.

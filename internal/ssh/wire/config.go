@@ -57,7 +57,7 @@ func (c Config) validate(server bool) error {
 	}{
 		{"key exchange method", c.Kex, func(name string) bool { return kexHash(name) != nil }},
 		{"host-key algorithm", c.HostKeys, servesHostKey},
-		{"cipher", c.Ciphers, func(name string) bool { return slices.Contains(allCiphers(), name) }},
+		{"cipher", c.Ciphers, func(name string) bool { return slices.Contains(cipherNames(), name) }},
 		{"MAC", c.MACs, func(name string) bool { return slices.Contains(macNames(), name) }},
 	} {
 		for _, name := range list.names {
@@ -87,9 +87,6 @@ func KexAlgorithms() []string { return kexNames() }
 
 // Ciphers lists the ciphers, best first.
 func Ciphers() []string { return cipherNames() }
-
-// allCiphers returns Ciphers and those that are supported but not offered by default.
-func allCiphers() []string { return append(cipherNames(), ctr192) }
 
 // MACs lists the message authentication codes for ciphers that are not AEADs, best first.
 func MACs() []string { return macNames() }
