@@ -183,9 +183,13 @@ func (p *loopConn) listen() {
 	}
 }
 
-// turn is the number of reads, and of parts of the input, before other connections
-// have their turn.
-const turn = 16
+// turnReads is the number of reads, and turn that of parts of the input, before other connections have
+// their turn. A read is up to loopBuffer: a host that sends as fast as it can gets half a millisecond of a
+// worker, about what the whole session of another one takes.
+const (
+	turnReads = 2
+	turn      = 16
+)
 
 // work reads and writes, then checks for other ends of the session. drained means
 // that there is nothing more to read or write now.
@@ -193,7 +197,7 @@ func (p *loopConn) work(buf []byte) (drained bool) {
 	s := p.conn.session
 	defer s.guard()
 	p.flush()
-	for range turn {
+	for range turnReads {
 		if s.end != nil || drained {
 			break
 		}
