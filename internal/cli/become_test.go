@@ -107,6 +107,41 @@ func TestBecome(t *testing.T) {
 	}
 }
 
+// What a terminal would change is refused where doas and su need one for the password, before any of it is sent: no command
+// of it comes to the host.
+func TestBecomeNeedsTerminal(t *testing.T) {
+	t.Parallel()
+	needs.Program(t, "doas")
+	f, host := becomeSide(t, sshdtest.Users{Sudoers: "root ALL=(ALL) ALL\n"})
+	script := filepath.Join(t.TempDir(), "s.sh")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nid\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, method := range []string{"doas", "su"} {
+		secret := map[string]string{"doas": sshdtest.WorkerPassword, "su": sshdtest.OtherPassword}[method]
+		common := []string{"-w", host, "--attempts", "1", "--become", "--become-method", method, "--become-user", "other", "--become-password-file", secretFile(t, secret)}
+		for _, args := range [][]string{
+			{"script", script},
+			{"run", "--stdin-from", script, "cat"},
+			{"run", "--once", "id"},
+			{"run", "--detach", "id"},
+			{"run", "--kill-on-cancel", "id"},
+			{"run", "--remote-timeout", "1m", "id"},
+			{"run", "--chdir", "/tmp", "id"},
+			{"run", "--env-secret", "A@" + script, "id"},
+			{"push", script, "pushed"},
+			{"push", "--dry-run", script, "pushed"},
+			{"pull", "f", t.TempDir()},
+		} {
+			code, stdout, stderr := f.shoal(t, append(append([]string{args[0]}, common...), args[1:]...)...)
+			expect(t, method+" "+strings.Join(args, " "), 2, code, stdout, stderr, "doas and su read a password from a terminal only, which has no standard input")
+		}
+	}
+	if log := f.server.Log(); strings.Contains(log, "Starting session: command") {
+		t.Errorf("a command was sent:\n%s", log)
+	}
+}
+
 // With sudoers that allow one command only it runs by --become-direct, and nothing that needs a
 // shell goes with that.
 func TestBecomeDirect(t *testing.T) {
@@ -252,6 +287,36 @@ func TestBecomeOnAFleet(t *testing.T) {
 	}
 	if report := simfleet.Check(f.Log(), slices.Values(results), hosts); !report.OK() {
 		t.Error(report)
+	}
+}
+
+// Nothing of a script or a file goes to a sudo that asks for the password, or for something else, or says nothing.
+func TestBecomeSendsNothingBefore(t *testing.T) {
+	t.Parallel()
+	const secret = "Canary-4721"
+	sudos := []simfleet.Sudo{simfleet.SudoTwice, simfleet.SudoEndless, simfleet.SudoEchoes, simfleet.SudoDenies, simfleet.SudoSilent}
+	for _, args := range [][]string{{"script", "FILE"}, {"push", "--checksum=never", "FILE", "pushed"}, {"push", "FILE", "pushed"}, {"run", "--env-secret", "A@FILE", "id"}} {
+		f, dir := startFleet(t, simfleet.Options{Hosts: len(sudos), Seed: "before", SudoPassword: secret, Sudo: func(i int) simfleet.Sudo { return sudos[i] }})
+		file := filepath.Join(dir, "file")
+		if err := os.WriteFile(file, []byte("#!/bin/sh\n# "+strings.Repeat("0123456789abcdef", 2000)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if args[0] == "run" {
+			file = secretFile(t, "Canary-4722")
+		}
+		all := pushArgs(dir, args[0], "--hostfile", filepath.Join(dir, "hosts"), "-l", "ada", "--attempts", "1", "--become", "--become-password-file", secretFile(t, secret),
+			"--become-timeout", "5s", "--become-first=false")
+		for _, arg := range args[1:] {
+			all = append(all, strings.Replace(arg, "FILE", file, 1))
+		}
+		var out, errs bytes.Buffer
+		code := cli.Main(t.Context(), all, console.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
+		expect(t, strings.Join(args, " "), 3, code, out.String(), errs.String(), "5 never started")
+		for _, h := range f.Files() {
+			if taken, found := h.Find("/tmp/taken"); found && taken.Size > 0 && taken.SHA256 != simfleet.Digest(sha256.Sum256([]byte(secret+"\n"))) {
+				t.Errorf("%q, %s: it has read %d bytes", args, sudos[h.Index], taken.Size)
+			}
+		}
 	}
 }
 

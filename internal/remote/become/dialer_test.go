@@ -186,6 +186,23 @@ func TestPassword(t *testing.T) {
 	}
 }
 
+// A PAM stack that asks for something else after the password gets one answer, and the command is not started.
+func TestPAMAsksTwice(t *testing.T) {
+	t.Parallel()
+	needs.Program(t, "sudo")
+	for _, sudoers := range []string{"", "Defaults passprompt_override\n"} {
+		f := newFar(t, sshdtest.Users{
+			Sudoers: sudoers + "worker ALL=(ALL:ALL) ALL\n",
+			PAM:     map[string]string{"sudo": "auth required pam_unix.so\nauth required pam_stress.so\naccount required pam_permit.so\nsession required pam_permit.so\n"},
+		})
+		e := f.run(t, become.Options{User: "other", Passwords: password(t, sshdtest.WorkerPassword)}, "cat", "input\n"+sshdtest.WorkerPassword+"\n")
+		if e.Outcome != fleet.OutcomeNeverStarted || e.Reason != fleet.ReasonBecomePrompt && e.Reason != fleet.ReasonBecomePasswordWrong || e.stdout != "" || e.stderr != "" {
+			t.Errorf("%q: %v(%s), %q, %q: %v", sudoers, e.Outcome, e.Reason, e.stdout, e.stderr, e.Err)
+		}
+		t.Log(e.Reason, e.before)
+	}
+}
+
 func TestNotAllowed(t *testing.T) {
 	t.Parallel()
 	needs.Program(t, "sudo")
