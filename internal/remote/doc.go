@@ -74,7 +74,7 @@
 // mounted noexec matters to it. An ELF file is executed itself: its private directory is one
 // that allows that, and its machine is compared with that of the host's /bin/sh. Without an
 // input of its own a script reads /dev/null. Directly before it starts, unless it is detached,
-// the wrapper writes the line of [ScriptStarted] to the standard error.
+// the wrapper writes the line of [ScriptStarted] to both streams.
 //
 // # Standard input
 //

@@ -37,6 +37,11 @@ func (f *far) scripted(t *testing.T, w Wrap, text, words, input string) seen {
 		t.Errorf("it has begun: %v; refused: %v; stderr %q", began, refused, got.stderr)
 	}
 	got.stderr = before + behind
+	if out, said := strings.CutPrefix(got.stdout, ScriptStarted(nonce)); said == began {
+		got.stdout = out
+	} else {
+		t.Errorf("it has begun: %v, stdout %q", began, got.stdout)
+	}
 	return got
 }
 

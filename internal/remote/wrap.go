@@ -210,7 +210,7 @@ func (w Wrap) run(big bool) string {
 			start += " </dev/null"
 		}
 		if !w.Detach {
-			script = strings.Replace(script, "( umask", `echo "shoal/1 $_n script" >&3; ( umask`, 1)
+			script = strings.Replace(script, "( umask", `echo "shoal/1 $_n script"; echo "shoal/1 $_n script" >&3; ( umask`, 1)
 		}
 		script = strings.Replace(script, "exec "+accountShell+` -c "$_c"`, start, 1)
 	}
@@ -245,7 +245,7 @@ func seconds(d time.Duration) string {
 // that does not end in one.
 func Confirmation(nonce string) string { return header(nonce) + " recorded\n" }
 
-// ScriptStarted returns the line, with its newline, that the wrapper writes to the standard
-// error directly before a Script starts, unless it is detached. It proves that the wrapper has
-// run: what a forced command answers is not the script's.
+// ScriptStarted returns the line, with its newline, that the wrapper writes to both streams
+// directly before a Script starts, unless it is detached. It proves that the wrapper has
+// run: what a forced command answers, or a login script writes before, is not the script's.
 func ScriptStarted(nonce string) string { return header(nonce) + " script\n" }

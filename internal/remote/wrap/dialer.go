@@ -117,7 +117,7 @@ func (d *Dialer) wrap(a *ssh.Attempt) (*wrapped, *fleet.Error) {
 		w.confirmed = w.listen(remote.Confirmation(nonce))
 	}
 	if d.opts.Script != nil && !d.opts.Detach {
-		w.began = w.listen(remote.ScriptStarted(nonce))
+		w.began = w.open(remote.ScriptStarted(nonce))
 	}
 	return w, nil
 }
@@ -242,12 +242,19 @@ type wrapped struct {
 	// confirmed is nil if the wrapper does not confirm the end.
 	confirmed *confirmations
 	// began is nil unless the wrapper says that a script starts.
-	began *confirmations
+	began *openings
 }
 
 // judge converts the end of the wrapper to the end of the command.
 func (w *wrapped) judge(end fleet.End) fleet.End {
-	began := w.began == nil || w.began.close()
+	began, noisy := true, false
+	if w.began != nil {
+		began, noisy = w.began.close()
+	}
+	if noisy && end.Outcome.Ran() {
+		end.Flags |= fleet.FlagNoisyLogin
+		w.attempt.Tell("the account's login scripts write text, which was skipped")
+	}
 	if w.confirmed != nil && w.confirmed.close() && end.Outcome.Ran() {
 		w.opts.Recorded(w.attempt.Target.Target)
 	}

@@ -546,15 +546,58 @@ func TestJoinedStreams(t *testing.T) {
 	}
 }
 
-// Where the standard error does not come, nobody knows whether a script ran.
+// Where neither stream comes, nobody knows whether a script ran; one of them is enough.
 func TestScriptUnseen(t *testing.T) {
 	t.Parallel()
-	f := newFar(t, sshdtest.WithForceCommand(`/bin/sh -c "$SSH_ORIGINAL_COMMAND" 2>/dev/null`))
-	script, err := remote.NewScript([]byte("echo out"))
+	for drops, c := range map[string]struct {
+		outcome        fleet.Outcome
+		reason         fleet.Reason
+		stdout, stderr string
+	}{
+		"2>/dev/null":      {fleet.OutcomeOK, fleet.ReasonNone, "out\n", ""},
+		">/dev/null":       {fleet.OutcomeOK, fleet.ReasonNone, "", "err\n"},
+		">/dev/null 2>&1":  {fleet.OutcomeUnknown, fleet.ReasonNoReceipt, "", ""},
+		"| sed s/shoal//g": {fleet.OutcomeOK, fleet.ReasonNone, "", "err\n"},
+	} {
+		f := newFar(t, sshdtest.WithForceCommand(`/bin/sh -c "$SSH_ORIGINAL_COMMAND" `+drops))
+		script, err := remote.NewScript([]byte("echo out; echo err >&2"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := f.run(t, wrap.Options{Script: script}, "name")
+		if strings.Contains(drops, "sed") { // a line that is changed is not ours
+			e.stdout = ""
+		}
+		e.want(t, c.outcome, c.reason, c.stdout, c.stderr)
+	}
+}
+
+// What login scripts write before a script is not its output, on either stream, and the result says that there was some.
+func TestScriptOfANoisyLogin(t *testing.T) {
+	t.Parallel()
+	script, err := remote.NewScript([]byte("echo out; echo err >&2; exit 3"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.run(t, wrap.Options{Script: script}, "name").want(t, fleet.OutcomeUnknown, fleet.ReasonNoReceipt, "out\n", "")
+	for _, joins := range []string{"", " 2>&1"} {
+		for noise, noisy := range map[string]bool{"": false, "echo; ": false, "echo Welcome; ": true, "echo warning >&2; ": true, "head -c 60000 /dev/zero | tr '\\0' x; ": true} {
+			f := newFar(t, sshdtest.WithForceCommand(`{ `+noise+`/bin/sh -c "$SSH_ORIGINAL_COMMAND"; }`+joins))
+			for _, o := range []wrap.Options{{Script: script}, {Script: script, Run: "once", Once: true}} {
+				e := f.run(t, o, "name")
+				stdout, stderr := "out\n", "err\n"
+				if joins != "" {
+					stdout, stderr = "out\nerr\n", ""
+				}
+				e.want(t, fleet.OutcomeFailed, fleet.ReasonNone, stdout, stderr)
+				if e.Flags.Has(fleet.FlagNoisyLogin) != noisy {
+					t.Errorf("%q%s: flags %v", noise, joins, e.Flags)
+				}
+			}
+		}
+	}
+	// More than that is passed on.
+	f := newFar(t, sshdtest.WithForceCommand(`{ head -c 200000 /dev/zero | tr '\0' x; /bin/sh -c "$SSH_ORIGINAL_COMMAND"; }`))
+	f.run(t, wrap.Options{Script: script}, "name").want(t, fleet.OutcomeFailed, fleet.ReasonNone, strings.Repeat("x", 200_000)+"out\n", "err\n")
 }
 
 // What ends before it has read a script was not the script. Of a short one, which is sent

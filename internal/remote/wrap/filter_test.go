@@ -3,6 +3,7 @@ package wrap
 import (
 	"bytes"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -123,5 +124,39 @@ func TestReceiptIsBounded(t *testing.T) {
 	}
 	if len(r.bytes) != maxReceipt {
 		t.Errorf("%d bytes are kept, want %d", len(r.bytes), maxReceipt)
+	}
+}
+
+// An opening skips what comes before the line, in whatever pieces, and nothing of what comes behind it.
+func TestOpening(t *testing.T) {
+	t.Parallel()
+	const mark = "shoal/1 N script\n"
+	for _, c := range []struct {
+		text, want   string
+		found, noisy bool
+	}{
+		{"", "", false, false},
+		{mark, "", true, false},
+		{"\n" + mark + "out", "out", true, false},
+		{"Welcome\nshoal/1 N scr" + mark + "out\n", "out\n", true, true},
+		{mark + mark + "out", "out", true, false}, // joined streams
+		{mark + mark + mark + "out", mark + "out", true, false},
+		{mark + "shoal/1 N scri", "shoal/1 N scri", true, false},
+		{"forced\nshoal/1 N scri", "forced\nshoal/1 N scri", false, false},
+		{strings.Repeat("x", maxNoise) + mark + "out", "out", true, true},
+		{strings.Repeat("x", maxNoise+1) + mark + "out", strings.Repeat("x", maxNoise+1) + "out", true, false},
+	} {
+		for _, size := range []int{1, 3, len(mark), 4000, 1 << 20} {
+			var got bytes.Buffer
+			o := &opening{to: &got, mark: []byte(mark)}
+			for at := 0; at < len(c.text); at += size {
+				if n, err := o.Write([]byte(c.text[at:min(at+size, len(c.text))])); n != min(size, len(c.text)-at) || err != nil {
+					t.Fatal(n, err)
+				}
+			}
+			if found, noisy := (&openings{o, {to: io.Discard}}).close(); found != c.found || noisy != c.noisy || got.String() != c.want {
+				t.Errorf("%.60q by %d: %.60q (%d bytes), found %v, noisy %v", c.text, size, got.String(), got.Len(), found, noisy)
+			}
+		}
 	}
 }
