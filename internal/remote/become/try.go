@@ -221,7 +221,7 @@ func (t *try) rejectedLocked(other bool) {
 		t.stopLocked(fleet.ReasonBecomePrompt, errors.New("something else was asked for after the password"))
 		return
 	}
-	t.stopLocked(fleet.ReasonBecomePasswordWrong, hint.New("the password was not accepted: it was asked for again",
+	t.stopLocked(fleet.ReasonBecomePasswordWrong, hint.New("the password was not accepted, or is not all that is wanted: it was asked for again",
 		"give another; each host gets one attempt, so that no account is locked"))
 }
 
