@@ -42,7 +42,7 @@ func newRig(t *testing.T, o simfleet.Options) *rig {
 }
 
 // again is the next run.
-func (r *rig) again(t *testing.T, o Options) {
+func (r *rig) again(t testing.TB, o Options) {
 	t.Helper()
 	if r.Dialer != nil {
 		if err := r.Dialer.Close(); err != nil {

@@ -24,6 +24,7 @@ type session struct {
 	ctx    context.Context           // ends with the run
 	cancel context.CancelCauseFunc
 	all    sync.WaitGroup // goroutines, and attempts that were started
+	crew   *crew          // some of them
 
 	mu       sync.Mutex
 	settings map[uint32]*ssh.Settings
@@ -40,6 +41,7 @@ func newSession(ctx context.Context, h *Holder, l *line, k *link) *session {
 		conns: make(map[uint32]ssh.Conn), calls: make(map[uint32]chan []byte), keys: make(map[string]xssh.PublicKey),
 	}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	s.crew = newCrew(&s.all, s.ctx.Done())
 	s.hears()
 	return s
 }
@@ -101,7 +103,7 @@ func (s *session) take(f frame) error {
 		if err != nil {
 			return s.refuse(kindFailed, f.id, err)
 		}
-		s.all.Go(w.open)
+		s.crew.run(w.open)
 		return nil
 	case kindNext:
 		on, intended := uint32(b.uint()), b.bool()
@@ -113,7 +115,7 @@ func (s *session) take(f frame) error {
 		s.mu.Lock()
 		c := s.conns[on]
 		s.mu.Unlock()
-		s.all.Go(func() { w.next(c) })
+		s.crew.run(func() { w.next(c) })
 		return nil
 	case kindClose:
 		s.mu.Lock()
@@ -121,7 +123,7 @@ func (s *session) take(f frame) error {
 		delete(s.conns, f.id)
 		s.mu.Unlock()
 		if c != nil {
-			s.all.Go(func() {
+			s.crew.run(func() {
 				_ = c.Close()
 				if w != nil {
 					w.closed()
@@ -296,7 +298,7 @@ func (in *inflow) add(p []byte, ended error) error {
 	wake := in.wake
 	in.mu.Unlock()
 	if wake != nil {
-		in.work.session.all.Go(wake)
+		in.work.session.crew.run(wake)
 	}
 	return nil
 }

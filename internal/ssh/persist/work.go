@@ -181,13 +181,13 @@ func (w *work) take(k kind, b *dec) error {
 		w.mu.Lock()
 		w.intended = intended
 		w.mu.Unlock()
-		s.all.Go(func() { c.Start(w.ctx, w.ended) })
+		s.crew.run(func() { c.Start(w.ctx, w.ended) })
 	case kindCancel:
 		why := b.str()
 		if err := b.done(); err != nil {
 			return err
 		}
-		s.all.Go(func() { w.cancel(errors.New(why)) })
+		s.crew.run(func() { w.cancel(errors.New(why)) })
 	case kindDrain:
 		w.mu.Lock()
 		if !w.drained {
