@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -62,7 +61,8 @@ func Serve(ctx context.Context, stateDir, version string, ready io.WriteCloser) 
 	unix.Umask(0o077)
 	harden()
 	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
-	debug.SetGCPercent(50) // memory is held for long
+	memory := newMemory()
+	defer memory.close()
 	dir, err := makeDir()
 	if err != nil {
 		return err
@@ -107,8 +107,9 @@ func Serve(ctx context.Context, stateDir, version string, ready io.WriteCloser) 
 				return
 			}
 			all.Go(func() {
+				memory.begin()
+				defer memory.end()
 				h.Serve(ctx, c)
-				debug.FreeOSMemory()
 			})
 		}, func(err error) {
 			log.line("a run has to wait: " + err.Error())
