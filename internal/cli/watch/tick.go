@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -64,8 +65,16 @@ func (w *watcher) tick(ctx context.Context, d watch.Due) error {
 			return err
 		}
 	}
-	return w.finish(ctx, r)
+	err = w.finish(ctx, r)
+	if sum(r.dialled) >= manyDials {
+		debug.FreeOSMemory()
+	}
+	return err
 }
+
+// manyDials is after how many dials of a tick memory is returned to the system: connecting needs far more
+// than the ticks that follow, which may be too near to one another for it to be noticed otherwise.
+const manyDials = 1000
 
 func (w *watcher) sayLate(r *round) {
 	if d := r.Slept; d > 0 {
