@@ -139,7 +139,11 @@ func TestPoolOracle(t *testing.T) {
 		}
 		return simfleet.FaultNone
 	}})
-	opts.Timeouts.Session, opts.Limits.Attempts = 500*time.Millisecond, 2
+	opts.Limits.Attempts = 2
+	// A tick takes as long as the last of those that hang: in the middle of a command four times Alive.
+	opts.Timeouts = shoal.Timeouts{
+		Kex: 5 * time.Second, Auth: 5 * time.Second, Session: time.Second, Drain: time.Second, Alive: 500 * time.Millisecond,
+	}
 	pool, err := shoal.NewPool(opts, shoal.Hold{})
 	if err != nil {
 		t.Fatal(err)
