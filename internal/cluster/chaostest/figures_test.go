@@ -29,7 +29,7 @@ var (
 // A cost is what processes took.
 type cost struct {
 	cpu    time.Duration
-	memory int64 // bytes, the most at a time
+	memory int64 // bytes, the most at a time; 0 means that nobody knows
 }
 
 // cost waits for the end of the process.
@@ -37,8 +37,12 @@ func (p *process) cost() cost {
 	p.w.t.Helper()
 	p.wait()
 	state := p.cmd.ProcessState
-	usage, _ := state.SysUsage().(*syscall.Rusage)
-	return cost{state.UserTime() + state.SystemTime(), usage.Maxrss << 10}
+	c := cost{cpu: state.UserTime() + state.SystemTime()}
+	if text, err := os.ReadFile(p.peak()); err == nil {
+		kib, _ := strconv.ParseInt(string(text), 10, 64)
+		c.memory = kib << 10
+	}
+	return c
 }
 
 // leave has the process end as Ctrl-C does.

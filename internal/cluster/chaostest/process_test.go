@@ -38,7 +38,7 @@ func (w *world) start(program, name string, args ...string) *process {
 		w.t.Fatal(err)
 	}
 	p.cmd = exec.Command(os.Args[0], args...)
-	p.cmd.Env = append(os.Environ(), actAs+"="+program, "HOME="+w.dir, "XDG_STATE_HOME="+w.dir, "XDG_CONFIG_HOME="+w.dir, "SSH_AUTH_SOCK=")
+	p.cmd.Env = append(os.Environ(), actAs+"="+program, peakIn+"="+p.peak(), "HOME="+w.dir, "XDG_STATE_HOME="+w.dir, "XDG_CONFIG_HOME="+w.dir, "SSH_AUTH_SOCK=")
 	p.cmd.Stderr = file
 	if err := errors.Join(p.cmd.Start(), file.Close()); err != nil {
 		w.t.Fatal(err)
@@ -52,6 +52,9 @@ func (w *world) start(program, name string, args ...string) *process {
 	}()
 	return p
 }
+
+// peak is a file, into which the process writes the most memory that it had; see tellPeak.
+func (p *process) peak() string { return p.stderr + ".peak" }
 
 // send sends a signal, unless the process has ended.
 func (p *process) send(sig syscall.Signal) {

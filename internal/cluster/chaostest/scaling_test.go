@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -223,5 +224,23 @@ workers: 100 to 100 µs a host, the most is 0 % above the least; one core is ful
 	}
 	if _, err := readScalings(path); err == nil {
 		t.Error("figures of other numbers of hosts were mixed")
+	}
+}
+
+// The memory of a program is its own, however much whoever started it has.
+func TestCostIsItsOwn(t *testing.T) {
+	needProcesses(t)
+	if runtime.GOOS != "linux" {
+		t.Skip("nobody tells it")
+	}
+	w := newFleet(t, 1, 0, "true")
+	mine := make([]byte, 400<<20)
+	for i := 0; i < len(mine); i += 4096 {
+		mine[i] = 1
+	}
+	got := w.start(asShoal, "version", "version").cost()
+	runtime.KeepAlive(mine)
+	if got.memory == 0 || got.memory > 300<<20 || got.cpu == 0 {
+		t.Errorf("shoal version had %d MiB and %v of CPU", got.memory>>20, got.cpu)
 	}
 }
