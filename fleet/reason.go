@@ -30,7 +30,7 @@ const (
 	ReasonProtocolError Reason = "protocol_error" // not SSH, or a violation of the protocol
 	ReasonProtocolAbuse Reason = "protocol_abuse" // within the protocol, but beyond one of our limits
 	ReasonStalled       Reason = "stalled"        // the peer stopped reading
-	ReasonVanished      Reason = "vanished"       // the peer does not answer keepalives
+	ReasonVanished      Reason = "vanished"       // the peer does not answer keepalives, or the system gave the connection up
 	ReasonHolderLost    Reason = "holder_lost"    // the process that holds the connection (shoal run --persist) has ended or hangs
 
 	// banner
@@ -144,7 +144,7 @@ const (
 func (r Reason) Transient() bool {
 	switch r {
 	case ReasonResolveTimeout, ReasonResolveFailed, ReasonDialTimeout, ReasonJumpFailed, ReasonConnReset, ReasonConnClosed,
-		ReasonThrottled, ReasonBannerTimeout, ReasonKexTimeout, ReasonHolderLost:
+		ReasonThrottled, ReasonBannerTimeout, ReasonKexTimeout, ReasonVanished, ReasonHolderLost:
 		return true
 	}
 	return false

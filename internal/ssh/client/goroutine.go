@@ -181,7 +181,9 @@ func (s *session) write(ctx context.Context, c *conn) {
 			})
 			return
 		}
-		s.mute = left > 0
+		if left > 0 {
+			s.writeFailed(err)
+		}
 	}
 }
 

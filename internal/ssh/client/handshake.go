@@ -203,7 +203,7 @@ func (h *handshake) run() *fleet.Error {
 			}
 		}
 		if err != nil && !h.early(err) {
-			return h.ended(err)
+			return h.ended(sshreason.Ended(writeErr, err))
 		}
 	}
 }

@@ -295,7 +295,7 @@ func (p *loopConn) write() {
 		}
 		p.waitWritable()
 	default:
-		s.mute = true
+		s.writeFailed(err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"shoal/fleet"
@@ -40,6 +41,7 @@ type session struct {
 	writable    bool // more of the input can be queued now
 	overdue     bool // the command timeout has passed, and TERM was sent
 	mute        bool // writing has failed: reading will report the cause
+	gaveUp      bool // but not that the kernel has given the connection up
 	broken      [fleet.NumStreams]bool
 	flags       fleet.Flags // of every end
 	variables   int         // whose requests were answered
@@ -73,7 +75,7 @@ func (s *session) resting() bool { return s.attempt == nil }
 func (s *session) rest() *session {
 	s.link.exec = new(ssh.Execution) // what is still to be sent is no command
 	r := newSession(nil, s.link, s.dialer, s.timeouts())
-	r.flags, r.writeBy, r.lastTick = s.flags, s.writeBy, s.lastTick
+	r.flags, r.writeBy, r.lastTick, r.gaveUp = s.flags, s.writeBy, s.lastTick, s.gaveUp
 	r.heard()
 	return r
 }
@@ -83,7 +85,7 @@ func (s *session) further(a *ssh.Attempt) *session {
 	a.Execution.Connected()
 	s.link.exec = &a.Execution
 	n := newSession(a, s.link, s.dialer, s.dialer.opts.Timeouts.For(a))
-	n.flags, n.writeBy, n.mute, n.lastTick, n.reopens, n.later = s.flags, s.writeBy, s.mute, s.lastTick, true, true
+	n.flags, n.writeBy, n.mute, n.gaveUp, n.lastTick, n.reopens, n.later = s.flags, s.writeBy, s.mute, s.gaveUp, s.lastTick, true, true
 	if n.flags &^= fleet.FlagNoAgent | fleet.FlagEnvRefused; a.WantsAgent() { // servers grant it once
 		n.flags |= fleet.FlagNoAgent
 	}
@@ -495,8 +497,16 @@ func (s *session) brokenBy(err error) {
 	s.stopFor(reasonOf(err), err)
 }
 
+// writeFailed has nothing more be written.
+func (s *session) writeFailed(err error) {
+	s.mute, s.gaveUp = true, s.gaveUp || sshreason.GaveUp(err)
+}
+
 // connectionLost handles the end of the connection.
 func (s *session) connectionLost(err error) {
+	if s.gaveUp {
+		err = syscall.ETIMEDOUT
+	}
 	r, named, ok := sshreason.Link(err)
 	if !ok {
 		r = fleet.ReasonConnClosed

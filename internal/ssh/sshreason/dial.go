@@ -80,7 +80,7 @@ func dialReason(p fleet.Phase, err error) fleet.Reason {
 		return fleet.ReasonConnReset
 	case TimedOut(err) && p == fleet.PhaseResolve:
 		return fleet.ReasonResolveTimeout
-	case TimedOut(err):
+	case TimedOut(err), errors.Is(err, syscall.ETIMEDOUT):
 		return fleet.ReasonDialTimeout
 	}
 	return fleet.ReasonDialFailed
@@ -100,8 +100,7 @@ func Local(err error) fleet.Reason {
 	return fleet.ReasonNone
 }
 
-// TimedOut reports whether err was caused by a deadline.
+// TimedOut reports whether err was caused by a deadline of ours. For those of the kernel see [GaveUp].
 func TimedOut(err error) bool {
-	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.Is(err, syscall.ETIMEDOUT)
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
 }

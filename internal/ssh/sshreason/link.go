@@ -21,8 +21,31 @@ var errReset = errors.New("the server reset the connection")
 // in phases without a shorter deadline: 30 s.
 const WriteTimeout = 30 * time.Second
 
+// errGaveUp means that the kernel has given the connection up.
+var errGaveUp = errors.New("the server is not heard of any more, and the system gave the connection up")
+
+// GaveUp reports whether the kernel has given a connection up: nothing from the peer arrived for so long,
+// or there is no way to it any more.
+func GaveUp(err error) bool {
+	for _, e := range []error{syscall.ETIMEDOUT, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.ENETDOWN} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// Ended returns why a connection has ended, of the last errors of writing, which may be nil, and
+// reading. The kernel says once that it has given it up, and is read as a close then.
+func Ended(writing, reading error) error {
+	if GaveUp(writing) {
+		return writing
+	}
+	return reading
+}
+
 // Link classifies an error of reading from or writing to an open connection. ok is
-// false if err is neither a close nor a reset; for deadlines use [Deadline]. A
+// false if err is neither a close nor a reset nor [GaveUp]; for deadlines use [Deadline]. A
 // *fleet.Error in the chain, as from a lost jump host, has the reason.
 func Link(err error) (r fleet.Reason, named error, ok bool) {
 	if f, ok := errors.AsType[*fleet.Error](err); ok {
@@ -31,6 +54,8 @@ func Link(err error) (r fleet.Reason, named error, ok bool) {
 	switch {
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return fleet.ReasonConnReset, errReset, true
+	case GaveUp(err):
+		return fleet.ReasonVanished, fmt.Errorf("%w: %w", errGaveUp, err), true
 	case errors.Is(err, ErrClosed), errors.Is(err, io.EOF):
 		return fleet.ReasonConnClosed, ErrClosed, true
 	}

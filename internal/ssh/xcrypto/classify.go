@@ -30,7 +30,7 @@ func classify(err, wireErr error) (fleet.Reason, error) {
 	if isDisconnect(err) {
 		return fleet.ReasonDisconnected, tame(err)
 	}
-	for _, e := range []error{err, wireErr} {
+	for _, e := range []error{sshreason.Ended(wireErr, err), wireErr} {
 		if sshreason.TimedOut(e) {
 			return reasonDeadline, e
 		}

@@ -363,7 +363,7 @@ func (w *transport) ended() error {
 	if w.writeErr != nil && (w.readErr == nil || errors.Is(w.readErr, net.ErrClosed)) {
 		return w.writeErr
 	}
-	return w.readErr
+	return sshreason.Ended(w.writeErr, w.readErr)
 }
 
 func (w *transport) writeFailed(err error) {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -151,5 +152,17 @@ func TestDeadlineRemovedMeanwhile(t *testing.T) {
 	l.remove = func() { w.set(time.Time{}) }
 	if n, err := w.Read(make([]byte, 1)); n != 1 || err != nil {
 		t.Errorf("%d, %v", n, err)
+	}
+}
+
+// The kernel says once that it has given a connection up: after a write has been told so, reading only finds
+// its end.
+func TestGivenUp(t *testing.T) {
+	w, _ := wireOver(strings.NewReader(""))
+	w.writeFailed(&net.OpError{Op: "write", Err: os.NewSyscallError("write", syscall.ETIMEDOUT)})
+	w.versioned = true
+	_, err := w.Read(make([]byte, 1))
+	if reason, named := classify(err, w.ended()); reason != fleet.ReasonVanished {
+		t.Errorf("%s: %v", reason, named)
 	}
 }
