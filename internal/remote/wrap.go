@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -217,12 +218,16 @@ func (w Wrap) run(big bool) string {
 	return w.Place.run(w.Secrets.run(script), program)
 }
 
+// Limits returns the time after which the far end sends TERM, and that from then to KILL, as it measures
+// them.
+func (w Wrap) Limits() (limit, grace time.Duration) {
+	whole := func(d time.Duration) time.Duration { return (d + time.Second - 1).Truncate(time.Second) }
+	return whole(w.Timeout), whole(cmp.Or(w.Grace, 5*time.Second))
+}
+
 // timed fills in the times of a script, which are longer by slack.
 func (w Wrap) timed(script string, big bool, slack time.Duration) string {
-	grace := w.Grace
-	if grace == 0 {
-		grace = 5 * time.Second
-	}
+	_, grace := w.Limits()
 	note := ""
 	if w.Marker != nil {
 		note = `[ -s "$_m/end" ] || ends "timeout 137";`

@@ -92,8 +92,16 @@ func (d *Dialer) wrap(a *ssh.Attempt) (*wrapped, *fleet.Error) {
 	if err != nil {
 		return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, err)
 	}
-	w := &wrapped{opts: d.opts, since: time.Now(), attempt: *a, nonce: nonce}
+	w := &wrapped{opts: d.opts, attempt: *a, nonce: nonce}
 	w.attempt.Line = line
+	w.sent(time.Now())
+	w.attempt.Intent = func() error {
+		w.sent(time.Now()) // the far end measures its time limit from later on
+		if a.Intent == nil {
+			return nil
+		}
+		return a.Intent()
+	}
 	if d.opts.Detach {
 		w.attempt.Stdout = &w.receipt
 	}
@@ -231,8 +239,8 @@ func (c *conn) StartNext(ctx context.Context, a *ssh.Attempt, done func(fleet.En
 // wrapped is the state of one wrapped command.
 type wrapped struct {
 	opts    Options
-	since   time.Time   // before the command was sent
-	attempt ssh.Attempt // with the wrapper as its command
+	since   atomic.Pointer[time.Time] // before the command was sent, the last time
+	attempt ssh.Attempt               // with the wrapper as its command
 	nonce   string
 	script  *sentScript  // nil: it is a command
 	secrets *sentSecrets // nil: it has none
@@ -279,7 +287,7 @@ func (w *wrapped) judge(end fleet.End) fleet.End {
 		return w.unseen(end)
 	}
 	switch {
-	case w.opts.Timeout > 0 && end.Outcome == fleet.OutcomeSignalled && w.timedOut(end.Signal):
+	case w.opts.Timeout > 0 && end.Outcome == fleet.OutcomeSignalled && w.timedOut(end.Signal, time.Now()):
 		end.Reason = fleet.ReasonRemoteTimeout
 		end.Err = fmt.Errorf("the remote timeout of %v passed", w.opts.Timeout)
 	case w.opts.Detach && end.Outcome.Ran():
@@ -325,12 +333,20 @@ func (w *wrapped) unseen(end fleet.End) fleet.End {
 			"a forced command or a device's own command line cannot run scripts, unless it runs what was sent and passes on its standard error")).End()
 }
 
+func (w *wrapped) sent(at time.Time) { w.since.Store(&at) }
+
 // timedOut reports whether the time limit killed the wrapper: by ALRM, or by KILL together
-// with a command that outlived the grace.
-func (w *wrapped) timedOut(signal string) bool {
-	passed := time.Since(w.since)
-	return passed >= w.opts.Timeout && signal == "ALRM" || passed >= w.opts.Timeout+w.opts.Grace && signal == "KILL"
+// with a command that outlived the grace. Before that, somebody else did.
+func (w *wrapped) timedOut(signal string, now time.Time) bool {
+	limit, grace := remote.Wrap{Timeout: w.opts.Timeout, Grace: w.opts.Grace}.Limits()
+	since := *w.since.Load()
+	passed := max(now.Sub(since), now.Round(0).Sub(since.Round(0))) // this machine may have slept
+	passed += passed / clockDrift
+	return passed >= limit && signal == "ALRM" || passed >= limit+grace && signal == "KILL"
 }
+
+// clockDrift is the part of a time by which the clocks of two machines differ in it at most (500 ppm).
+const clockDrift = 2000
 
 // refused returns the error for a refusal, which proves that this start ran nothing.
 func (w *wrapped) refused(word remote.Refusal) *fleet.Error {

@@ -36,7 +36,7 @@ func (h trusting) Check(_ ssh.Target, _ net.Addr, key xssh.PublicKey) error {
 	return nil
 }
 
-func (h trusting) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
+func (h trusting) Accepted(context.Context, ssh.Target, xssh.PublicKey) error { return nil }
 
 type signers []xssh.Signer
 
