@@ -84,6 +84,17 @@ var kept = []string{
 	"HOME", "PATH", "XDG_RUNTIME_DIR", "TMPDIR", "TZ", "LANG", "LC_ALL", "LOCALDOMAIN", "RES_OPTIONS", "GODEBUG", "GOTRACEBACK", "GOMAXPROCS", "GOCOVERDIR",
 }
 
+// environment returns the variables for the process. It is never nil: exec.Cmd would pass on all.
+func environment(lookUp func(name string) (value string, ok bool)) []string {
+	env := []string{}
+	for _, name := range kept {
+		if value, ok := lookUp(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
+}
+
 // start starts the process and waits until it is ready. It outlives this one.
 func start(ctx context.Context, logPath string, args []string) error {
 	program, err := os.Executable()
@@ -105,11 +116,7 @@ func start(ctx context.Context, logPath string, args []string) error {
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", log, log
 	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	for _, name := range kept {
-		if value, ok := os.LookupEnv(name); ok {
-			cmd.Env = append(cmd.Env, name+"="+value)
-		}
-	}
+	cmd.Env = environment(os.LookupEnv)
 	err = cmd.Start()
 	_ = theirs.Close()
 	if err != nil {

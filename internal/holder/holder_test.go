@@ -241,6 +241,17 @@ func TestNoSecrets(t *testing.T) {
 	}
 }
 
+// A process of which no variable is kept has none, and not all of ours.
+func TestEmptyEnvironment(t *testing.T) {
+	c := exec.Command("env")
+	if c.Env = environment(func(string) (string, bool) { return "", false }); c.Env == nil {
+		t.Error("the process has the whole environment")
+	}
+	if out, err := c.Output(); err != nil || len(out) > 0 {
+		t.Errorf("it has %q, %v", out, err)
+	}
+}
+
 func TestLogIsBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
