@@ -57,6 +57,7 @@ func (a *agent) serve() {
 	for {
 		c, err := a.listener.Accept()
 		if err != nil {
+			a.cannot(err)
 			return
 		}
 		a.mu.Lock()
@@ -72,6 +73,19 @@ func (a *agent) serve() {
 		}
 		a.mu.Unlock()
 	}
+}
+
+// cannot has the program go on without keys if no further connection is accepted, as without a descriptor:
+// it would wait for an answer until the deadline.
+func (a *agent) cannot(err error) {
+	if errors.Is(err, net.ErrClosed) {
+		return
+	}
+	f := a.login.local(err)
+	a.mu.Lock()
+	a.err = f
+	a.mu.Unlock()
+	_ = a.listener.Close()
 }
 
 // begin is called when authentication begins, which ends by this instant.

@@ -3,9 +3,11 @@ package openssh
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"sync"
+	"time"
 
 	"shoal/internal/ssh"
 )
@@ -26,6 +28,9 @@ type forwarder struct {
 
 const forwardSuffix = ".f"
 
+// acceptPause is the time between two tries to accept after a failure.
+const acceptPause = 100 * time.Millisecond
+
 func startForwarder(l *login) (*forwarder, error) {
 	listener, err := net.Listen("unix", l.path+forwardSuffix) // removed by Close
 	if err != nil {
@@ -40,8 +45,15 @@ func startForwarder(l *login) (*forwarder, error) {
 func (f *forwarder) serve() {
 	for {
 		c, err := f.listener.Accept()
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return
+		}
+		if err != nil { // which may pass: there is no descriptor left
+			select {
+			case <-time.After(acceptPause):
+			case <-f.ctx.Done():
+			}
+			continue
 		}
 		f.mu.Lock()
 		if f.ctx.Err() != nil || len(f.conns) == ssh.MaxAgentChannels {
