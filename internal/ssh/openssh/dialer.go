@@ -157,11 +157,11 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 			return nil, a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonBadTarget, err)
 		}
 	}
-	if f := d.acquire(ctx, a); f != nil {
-		return nil, f
-	}
 	timeouts := d.opts.Timeouts.For(a)
 	connectBy := a.ConnectBy(d.opts.Clock.Now(), timeouts.Connect)
+	if f := d.acquire(ctx, a, connectBy); f != nil {
+		return nil, f
+	}
 	nc, err := d.opts.Network.Open(ctx, a)
 	if err != nil {
 		d.release()
@@ -199,10 +199,14 @@ func nilOr(f *fleet.Error) error {
 }
 
 // acquire takes a place for a process. While none is free it waits for as long as a dial may
-// take: then the engine does with fewer targets at once.
-func (d *Dialer) acquire(ctx context.Context, a *ssh.Attempt) *fleet.Error {
+// take, and not beyond connectBy: then the engine does with fewer targets at once.
+func (d *Dialer) acquire(ctx context.Context, a *ssh.Attempt, connectBy time.Time) *fleet.Error {
+	wait := d.opts.Timeouts.Dial
+	if !connectBy.IsZero() {
+		wait = min(wait, connectBy.Sub(d.opts.Clock.Now()))
+	}
 	late := make(chan struct{})
-	defer d.opts.Clock.AfterFunc(d.opts.Timeouts.Dial, sync.OnceFunc(func() { close(late) }))()
+	defer d.opts.Clock.AfterFunc(wait, sync.OnceFunc(func() { close(late) }))()
 	select {
 	case d.slots <- struct{}{}:
 		return nil
