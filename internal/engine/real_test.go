@@ -41,7 +41,7 @@ func (f fixed) Check(t ssh.Target, _ net.Addr, key xssh.PublicKey) error {
 	return nil
 }
 
-func (fixed) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
+func (fixed) Accepted(context.Context, ssh.Target, xssh.PublicKey) error { return nil }
 
 func newDialer(t testing.TB, keys fixed, key xssh.Signer, timeouts ssh.Timeouts) *client.Dialer {
 	t.Helper()

@@ -350,10 +350,10 @@ func (p *peer) execute(contradicts bool) {
 // Trusting every key is sufficient: there is only one.
 type trustAll struct{}
 
-func (trustAll) Algorithms(ssh.Target) []string                   { return nil }
-func (trustAll) Check(ssh.Target, net.Addr, xssh.PublicKey) error { return nil }
-func (trustAll) Accepted(ssh.Target, xssh.PublicKey) error        { return nil }
-func (trustAll) AllowPassword(ssh.Target, xssh.PublicKey) error   { return nil }
+func (trustAll) Algorithms(ssh.Target) []string                                  { return nil }
+func (trustAll) Check(ssh.Target, net.Addr, xssh.PublicKey) error                { return nil }
+func (trustAll) Accepted(context.Context, ssh.Target, xssh.PublicKey) error      { return nil }
+func (trustAll) AllowPassword(context.Context, ssh.Target, xssh.PublicKey) error { return nil }
 
 func (s *scenario) Password(context.Context, fleet.Target) ([]byte, func(bool), error) {
 	return []byte("secret"), func(bool) {}, nil

@@ -148,6 +148,6 @@ func BenchmarkBadHosts(b *testing.B) {
 // anyKey costs nothing: the servers' keys are not made twice.
 type anyKey struct{}
 
-func (anyKey) Algorithms(ssh.Target) []string                   { return nil }
-func (anyKey) Check(ssh.Target, net.Addr, xssh.PublicKey) error { return nil }
-func (anyKey) Accepted(ssh.Target, xssh.PublicKey) error        { return nil }
+func (anyKey) Algorithms(ssh.Target) []string                             { return nil }
+func (anyKey) Check(ssh.Target, net.Addr, xssh.PublicKey) error           { return nil }
+func (anyKey) Accepted(context.Context, ssh.Target, xssh.PublicKey) error { return nil }

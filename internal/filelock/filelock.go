@@ -2,6 +2,7 @@
 package filelock
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -33,6 +34,11 @@ func Try(f *os.File, how int) error {
 // deadline, because flock has no timeout; the error is then ErrLocked. It polls often, or
 // those that take the lock again and again would leave it few chances.
 func Lock(f *os.File, deadline time.Time) error {
+	return LockContext(context.Background(), f, deadline)
+}
+
+// LockContext is Lock, and gives up with the cause of ctx when that ends.
+func LockContext(ctx context.Context, f *os.File, deadline time.Time) error {
 	const first, last = time.Millisecond, 10 * time.Millisecond
 	for pause := first; ; pause = min(2*pause, last) {
 		err := Try(f, unix.LOCK_EX)
@@ -41,8 +47,11 @@ func Lock(f *os.File, deadline time.Time) error {
 			return err
 		case time.Now().After(deadline):
 			return fmt.Errorf("%q stays %w", f.Name(), ErrLocked)
-		default:
-			time.Sleep(pause)
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return fmt.Errorf("%q stays %w: %w", f.Name(), ErrLocked, context.Cause(ctx))
 		}
 	}
 }

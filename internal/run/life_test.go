@@ -76,7 +76,7 @@ func (k trusted) Check(t ssh.Target, _ net.Addr, key xssh.PublicKey) error {
 	return nil
 }
 
-func (trusted) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
+func (trusted) Accepted(context.Context, ssh.Target, xssh.PublicKey) error { return nil }
 
 type signers []xssh.Signer
 

@@ -114,7 +114,7 @@ func (b *balanced) Check(_ ssh.Target, _ net.Addr, key xssh.PublicKey) error {
 	return nil
 }
 
-func (b *balanced) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
+func (b *balanced) Accepted(context.Context, ssh.Target, xssh.PublicKey) error { return nil }
 
 func (b *balanced) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) {
 	return []xssh.Signer{b.key}, nil

@@ -213,7 +213,7 @@ func (a *Attempt) AllowSecret() error {
 	if !ok || a.hostKey == nil {
 		return errUnproven
 	}
-	return guard.AllowPassword(a.Target, a.hostKey)
+	return guard.AllowPassword(context.Background(), a.Target, a.hostKey) // Accepted has stored it
 }
 
 var errUnproven = errors.New("the password was not sent: nothing tells whether the host key is known")
@@ -310,8 +310,9 @@ type HostKeys interface {
 	// its chain has the reason, otherwise the reason is fleet.ReasonHostkeyFailed.
 	Check(t Target, remote net.Addr, key xssh.PublicKey) error
 	// Accepted is called when the target with this key has authenticated us. A policy
-	// that learns keys stores the key here; an error means that it could not.
-	Accepted(t Target, key xssh.PublicKey) error
+	// that learns keys stores the key here; an error means that it could not, or not before
+	// ctx ended, which is that of authentication.
+	Accepted(ctx context.Context, t Target, key xssh.PublicKey) error
 }
 
 // A KeyReleaser is a HostKeys that is notified of connections whose key passed
@@ -363,15 +364,15 @@ type Passwords interface {
 type PasswordGuard interface {
 	// AllowPassword returns nil if the target has proven its identity: known_hosts has
 	// the key that Check accepted, or the CA of its certificate, or the key is stored
-	// there now. An error says why not.
-	AllowPassword(t Target, key xssh.PublicKey) error
+	// there now, before ctx has ended. An error says why not.
+	AllowPassword(ctx context.Context, t Target, key xssh.PublicKey) error
 }
 
 var errNoPassword = errors.New("ssh_config allows no password for this host")
 
 // AllowPassword returns nil if t with this key, which keys.Check has accepted, may
 // get a password. A HostKeys that is not a [PasswordGuard] allows none.
-func AllowPassword(keys HostKeys, t Target, key xssh.PublicKey) error {
+func AllowPassword(ctx context.Context, keys HostKeys, t Target, key xssh.PublicKey) error {
 	if t.Endpoint != nil && t.Endpoint.Settings != nil && !t.Endpoint.Settings.Password {
 		return errNoPassword
 	}
@@ -379,14 +380,23 @@ func AllowPassword(keys HostKeys, t Target, key xssh.PublicKey) error {
 	if !ok {
 		return errUnproven
 	}
-	return guard.AllowPassword(t, key)
+	return guard.AllowPassword(ctx, t, key)
+}
+
+// A KeyProver is a PasswordGuard that tells what AllowPassword would say, without storing a key for it.
+type KeyProver interface {
+	Proven(t Target, key xssh.PublicKey) bool
 }
 
 // Proven reports whether t with this key, which keys.Check has accepted, has proven its
-// identity. It does so by the rule of [PasswordGuard], whether or not t takes passwords.
+// identity. It does so by the rule of [PasswordGuard], whether or not t takes passwords. A key is
+// stored for it only by keys that are no [KeyProver].
 func Proven(keys HostKeys, t Target, key xssh.PublicKey) bool {
+	if p, ok := keys.(KeyProver); ok {
+		return p.Proven(t, key)
+	}
 	guard, ok := keys.(PasswordGuard)
-	return ok && guard.AllowPassword(t, key) == nil
+	return ok && guard.AllowPassword(context.Background(), t, key) == nil
 }
 
 // Timeouts are the time limits of an attempt. Each starts with its phase, and no

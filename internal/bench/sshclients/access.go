@@ -76,10 +76,10 @@ func (a *access) check(_ string, remote net.Addr, key xssh.PublicKey) error {
 }
 
 // Accepted implements xssh.HostKeys.
-func (a *access) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
+func (a *access) Accepted(context.Context, ssh.Target, xssh.PublicKey) error { return nil }
 
 // AllowPassword implements ssh.PasswordGuard: the host cache learns of these keys.
-func (a *access) AllowPassword(ssh.Target, xssh.PublicKey) error { return nil }
+func (a *access) AllowPassword(context.Context, ssh.Target, xssh.PublicKey) error { return nil }
 
 // Signers implements ssh.Identities.
 func (a *access) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) { return a.signers, nil }

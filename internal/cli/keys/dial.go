@@ -234,6 +234,6 @@ func (q *question) Check(t ssh.Target, remote net.Addr, key xssh.PublicKey) erro
 }
 
 // Accepted implements ssh.HostKeys.
-func (q *question) Accepted(t ssh.Target, key xssh.PublicKey) error {
-	return q.recorder.Ask(nil).Accepted(t, key)
+func (q *question) Accepted(ctx context.Context, t ssh.Target, key xssh.PublicKey) error {
+	return q.recorder.Ask(nil).Accepted(ctx, t, key)
 }

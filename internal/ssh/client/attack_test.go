@@ -530,7 +530,7 @@ func (c *counted) Check(t ssh.Target, a net.Addr, key xssh.PublicKey) error {
 	return c.trustingSome.Check(ssh.Target{Target: t.Target}, a, key)
 }
 
-func (c *counted) Accepted(ssh.Target, xssh.PublicKey) error {
+func (c *counted) Accepted(context.Context, ssh.Target, xssh.PublicKey) error {
 	if c.refuse == nil {
 		c.accepted.Add(1)
 	}

@@ -34,9 +34,9 @@ func (k simKeys) Check(t ssh.Target, _ net.Addr, key xssh.PublicKey) error {
 	return nil
 }
 
-func (simKeys) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
+func (simKeys) Accepted(context.Context, ssh.Target, xssh.PublicKey) error { return nil }
 
-func (simKeys) AllowPassword(ssh.Target, xssh.PublicKey) error { return nil }
+func (simKeys) AllowPassword(context.Context, ssh.Target, xssh.PublicKey) error { return nil }
 
 func (k simKeys) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) { return k.client, nil }
 

@@ -97,9 +97,9 @@ func (h trusting) Check(_ ssh.Target, _ net.Addr, key xssh.PublicKey) error {
 	return nil
 }
 
-func (h trusting) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
+func (h trusting) Accepted(context.Context, ssh.Target, xssh.PublicKey) error { return nil }
 
-func (h trusting) AllowPassword(ssh.Target, xssh.PublicKey) error { return nil }
+func (h trusting) AllowPassword(context.Context, ssh.Target, xssh.PublicKey) error { return nil }
 
 type oneKey struct{ signer xssh.Signer }
 

@@ -309,7 +309,10 @@ func (h *handshake) reached(p fleet.Phase) *fleet.Error {
 
 // finish reports the accepted host key and updates the host cache.
 func (h *handshake) finish() *fleet.Error {
-	if err := h.dialer.opts.HostKeys.Accepted(h.attempt.Target, h.hostKey); err != nil {
+	switch err := h.dialer.opts.HostKeys.Accepted(h.login.ctx, h.attempt.Target, h.hostKey); {
+	case err != nil && h.ctx.Err() != nil:
+		return h.interrupted()
+	case err != nil:
 		return sshreason.Refusal(h.attempt, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err)
 	}
 	h.accepted = true

@@ -243,9 +243,9 @@ func (h trustingSome) Check(_ ssh.Target, _ net.Addr, key xssh.PublicKey) error 
 	return &fleet.Error{Reason: fleet.ReasonHostkeyChanged, Err: errors.New("another key")}
 }
 
-func (h trustingSome) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
+func (h trustingSome) Accepted(context.Context, ssh.Target, xssh.PublicKey) error { return nil }
 
-func (h trustingSome) AllowPassword(ssh.Target, xssh.PublicKey) error { return nil }
+func (h trustingSome) AllowPassword(context.Context, ssh.Target, xssh.PublicKey) error { return nil }
 
 type someKeys []xssh.Signer
 

@@ -25,7 +25,7 @@ const (
 func (l *login) sendPassword(method string) (sent bool, f *fleet.Error) {
 	h := l.handshake
 	user := h.attempt.Target.User
-	if err := ssh.AllowPassword(h.dialer.opts.HostKeys, h.attempt.Target, h.hostKey); err != nil {
+	if err := ssh.AllowPassword(l.ctx, h.dialer.opts.HostKeys, h.attempt.Target, h.hostKey); err != nil {
 		l.barred = true
 		return false, l.withhold(err)
 	}

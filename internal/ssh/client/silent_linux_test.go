@@ -104,6 +104,6 @@ func (noKeys) Algorithms(ssh.Target) []string { return []string{xssh.KeyAlgoED25
 
 func (noKeys) Check(ssh.Target, net.Addr, xssh.PublicKey) error { return ssh.ErrUnplanned }
 
-func (noKeys) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
+func (noKeys) Accepted(context.Context, ssh.Target, xssh.PublicKey) error { return nil }
 
 func (noKeys) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) { return nil, nil }

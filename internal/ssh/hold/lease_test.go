@@ -46,7 +46,9 @@ func TestEndedAtOnce(t *testing.T) {
 type guarding struct{ keys }
 
 // AllowPassword implements ssh.PasswordGuard.
-func (g guarding) AllowPassword(t ssh.Target, _ xssh.PublicKey) error { return g.stranger(t) }
+func (g guarding) AllowPassword(_ context.Context, t ssh.Target, _ xssh.PublicKey) error {
+	return g.stranger(t)
+}
 
 // AllowAgent implements ssh.AgentGuard.
 func (g guarding) AllowAgent(t ssh.Target, _ xssh.PublicKey) error { return g.stranger(t) }

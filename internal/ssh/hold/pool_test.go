@@ -42,7 +42,7 @@ func (k keys) Check(t ssh.Target, _ net.Addr, key xssh.PublicKey) error {
 	return errors.New("another key")
 }
 
-func (keys) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
+func (keys) Accepted(context.Context, ssh.Target, xssh.PublicKey) error { return nil }
 
 func (k keys) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) {
 	return []xssh.Signer{k.fleet.ClientKey()}, nil

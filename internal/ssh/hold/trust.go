@@ -97,9 +97,9 @@ func (t trust) replaced(to ssh.Target, key xssh.PublicKey) bool {
 }
 
 // Accepted implements ssh.HostKeys.
-func (t trust) Accepted(to ssh.Target, key xssh.PublicKey) error {
+func (t trust) Accepted(ctx context.Context, to ssh.Target, key xssh.PublicKey) error {
 	if keys := t.current(); keys != nil {
-		return keys.Accepted(to, key)
+		return keys.Accepted(ctx, to, key)
 	}
 	return errNoHostKeys
 }
@@ -112,12 +112,17 @@ func (t trust) Released(to ssh.Target, key xssh.PublicKey) {
 }
 
 // AllowPassword implements ssh.PasswordGuard.
-func (t trust) AllowPassword(to ssh.Target, key xssh.PublicKey) error {
+func (t trust) AllowPassword(ctx context.Context, to ssh.Target, key xssh.PublicKey) error {
 	guard, ok := t.current().(ssh.PasswordGuard)
 	if !ok {
 		return errNoHostKeys
 	}
-	return guard.AllowPassword(to, key)
+	return guard.AllowPassword(ctx, to, key)
+}
+
+// Proven implements ssh.KeyProver.
+func (t trust) Proven(to ssh.Target, key xssh.PublicKey) bool {
+	return ssh.Proven(t.current(), to, key)
 }
 
 // AllowAgent implements ssh.AgentGuard.

@@ -1,6 +1,7 @@
 package hostkeys
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -18,7 +19,7 @@ import (
 // not safe for concurrent use.
 type appender struct {
 	path string
-	lock func() (lockedFile, error)
+	lock func(context.Context) (lockedFile, error)
 	hash bool     // write names hashed
 	read position // how far known_hosts has been read, and the file's state at that time
 	tail *index   // what we and others have written since Open
@@ -28,7 +29,7 @@ type appender struct {
 func newAppender(path string, o Options, read position) *appender {
 	return &appender{
 		path: path,
-		lock: func() (lockedFile, error) { return lockFile(path, o.LockWait) },
+		lock: func(ctx context.Context) (lockedFile, error) { return lockFile(ctx, path, o.LockWait) },
 		hash: o.HashNames,
 		read: read,
 		tail: newIndex(),
@@ -39,11 +40,12 @@ var errNotChecked = errors.New("a key is learned that was never accepted for thi
 
 // write adds the lessons to the file with one write of whole lines under a lock, and sets the
 // error of each. Lines that were added to the file meanwhile take precedence: an existing line
-// is not written again, and a contradicting line makes the lesson fail.
-func (a *appender) write(batch []*lesson) {
-	err := a.lockAndWrite(batch)
-	if err == nil {
-		return
+// is not written again, and a contradicting line makes the lesson fail. It reports false if ctx ended
+// before the file was locked; then it has done nothing.
+func (a *appender) write(ctx context.Context, batch []*lesson) (locked bool) {
+	locked, err := a.lockAndWrite(ctx, batch)
+	if err == nil || !locked && ctx.Err() != nil {
+		return locked
 	}
 	err = notWritten(a.path, err)
 	for _, l := range batch {
@@ -51,6 +53,7 @@ func (a *appender) write(batch []*lesson) {
 			l.err = refuse(l.target, fleet.ReasonStoreFailed, err)
 		}
 	}
+	return true
 }
 
 func notWritten(path string, err error) error {
@@ -61,13 +64,13 @@ func notWritten(path string, err error) error {
 		fmt.Sprintf("make %q writable and free space for it, or write the keys elsewhere", path))
 }
 
-func (a *appender) lockAndWrite(batch []*lesson) (err error) {
-	f, err := a.lock()
+func (a *appender) lockAndWrite(ctx context.Context, batch []*lesson) (locked bool, err error) {
+	f, err := a.lock(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }() // Close unlocks the file
-	return a.writeLocked(f, batch)
+	return true, a.writeLocked(f, batch)
 }
 
 func (a *appender) writeLocked(f lockedFile, batch []*lesson) error {

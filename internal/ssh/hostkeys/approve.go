@@ -2,6 +2,7 @@ package hostkeys
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -46,7 +47,7 @@ func Approve(o Options, approvals []Approval) error {
 	if err != nil {
 		return fmt.Errorf("approving host keys: %w", err)
 	}
-	f, err := lockFile(path, o.LockWait)
+	f, err := lockFile(context.Background(), path, o.LockWait)
 	if err != nil {
 		return notWritten(path, err)
 	}

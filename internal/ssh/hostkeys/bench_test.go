@@ -1,6 +1,7 @@
 package hostkeys
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -222,7 +223,7 @@ func BenchmarkLearn(b *testing.B) {
 		if err := s.Check(to, nil, key); err != nil {
 			b.Fatal(err)
 		}
-		if err := s.Accepted(to, key); err != nil {
+		if err := s.Accepted(context.Background(), to, key); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,6 +1,7 @@
 package hostkeys_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -280,7 +281,7 @@ func TestLearningFromCertificates(t *testing.T) {
 		if err := s.Check(target("h", 22), nil, cert); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Accepted(target("h", 22), cert); err != nil {
+		if err := s.Accepted(context.Background(), target("h", 22), cert); err != nil {
 			t.Fatal(err)
 		}
 		if got := readFile(t, path); got != c.known+c.want {
@@ -354,7 +355,7 @@ func TestAliases(t *testing.T) {
 	if err := s.Check(at("e", 2222), nil, key); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Accepted(at("e", 2222), key); err != nil {
+	if err := s.Accepted(context.Background(), at("e", 2222), key); err != nil {
 		t.Fatal(err)
 	}
 	if got := readFile(t, path); !strings.HasSuffix(got, "\n"+line("new", key)) {

@@ -1,6 +1,7 @@
 package hostkeys
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -181,7 +182,7 @@ func TestATargetWithoutAnEndpointIsRefused(t *testing.T) {
 	if err := r.Check(to, nil, key); reasonOf(err) != fleet.ReasonHostkeyFailed || !errors.Is(err, ssh.ErrUnplanned) {
 		t.Errorf("Check: %v", err)
 	}
-	if err := r.Accepted(to, key); reasonOf(err) != fleet.ReasonHostkeyFailed {
+	if err := r.Accepted(context.Background(), to, key); reasonOf(err) != fleet.ReasonHostkeyFailed {
 		t.Errorf("Accepted: %v", err)
 	}
 	if _, err := r.Judge(to, key); reasonOf(err) != fleet.ReasonHostkeyFailed {
@@ -252,23 +253,23 @@ func TestEveryFailedWriteIsToldAndMended(t *testing.T) {
 			}
 			faults := &faulter{n: n, goOn: goOn}
 			lock := s.learner.file.lock
-			s.learner.file.lock = func() (lockedFile, error) {
+			s.learner.file.lock = func(ctx context.Context) (lockedFile, error) {
 				if faults.fails() {
 					return nil, errFault
 				}
-				f, err := lock()
+				f, err := lock(ctx)
 				return faultyFile{f, faults}, err
 			}
 			if err := s.Check(to, nil, key); err != nil {
 				t.Fatal(err)
 			}
-			err = s.Accepted(to, key)
+			err = s.Accepted(context.Background(), to, key)
 			hit := faults.hit()
 			if hit != (reasonOf(err) == fleet.ReasonStoreFailed && errors.Is(err, errFault)) {
 				t.Errorf("fault %d: hit %v: %v", n, hit, err)
 			}
 			faults.n = 0
-			if err := s.Accepted(to, key); err != nil {
+			if err := s.Accepted(context.Background(), to, key); err != nil {
 				t.Errorf("fault %d, again: %v", n, err)
 			}
 			checkMended(t, fmt.Sprintf("fault %d, going on %v", n, goOn), path, before, lineOf("h", key), goOn)
@@ -321,8 +322,8 @@ func TestPanicWhileWriting(t *testing.T) {
 		}
 		lock, locked := s.learner.file.lock, make(chan struct{})
 		panics := true
-		s.learner.file.lock = func() (lockedFile, error) {
-			f, err := lock()
+		s.learner.file.lock = func(ctx context.Context) (lockedFile, error) {
+			f, err := lock(ctx)
 			if panics {
 				<-locked
 				f = panickingFile{f}
@@ -334,7 +335,7 @@ func TestPanicWhileWriting(t *testing.T) {
 			if err := s.Check(to, nil, numberedKey(t, i)); err != nil {
 				t.Error(err)
 			}
-			return s.Accepted(to, numberedKey(t, i))
+			return s.Accepted(context.Background(), to, numberedKey(t, i))
 		}
 		var panicked any
 		var work sync.WaitGroup

@@ -2,7 +2,10 @@ package hostkeys
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 
 	"golang.org/x/crypto/ssh"
@@ -35,6 +38,7 @@ type lesson struct {
 	key    ssh.PublicKey
 	err    error
 	done   bool
+	left   bool // nobody waits for it any more
 	// wake receives one signal from the leader: this lesson is done, or it becomes the leader.
 	// Capacity 1, so that the leader does not block.
 	wake chan struct{}
@@ -86,25 +90,33 @@ func (l *learner) claimed(name string) ssh.PublicKey {
 	return nil
 }
 
+// has reports whether the key was written for the name.
+func (l *learner) has(name string, key ssh.PublicKey) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.claims[name]
+	return c != nil && c.written && sameKey(c.key, key)
+}
+
 func sameKey(a, b ssh.PublicKey) bool { return bytes.Equal(a.Marshal(), b.Marshal()) }
 
 // learn writes the key for the name unless it is already written. Lessons that arrive during a
 // write wait and are then written together by the first of them, the leader. While the file is
-// slow, no lock is held and only one thread is blocked.
-func (l *learner) learn(t fleet.Target, name string, key ssh.PublicKey) error {
+// slow, no lock is held and only one thread is blocked. When ctx ends it gives up, and the others go on.
+func (l *learner) learn(ctx context.Context, t fleet.Target, name string, key ssh.PublicKey) error {
 	me := &lesson{target: t, name: name, key: key, wake: make(chan struct{}, 1)}
-	if done, err := l.join(me); done {
+	if done, err := l.join(ctx, me); done {
 		return err
 	}
 	if !me.done {
-		l.lead()
+		l.lead(ctx, me)
 	}
 	return me.err
 }
 
 // join queues the lesson and waits until it is done or becomes the leader. It reports done at
 // once if there is nothing to write.
-func (l *learner) join(me *lesson) (done bool, err error) {
+func (l *learner) join(ctx context.Context, me *lesson) (done bool, err error) {
 	l.mu.Lock()
 	c := l.claims[me.name]
 	if c == nil || !sameKey(c.key, me.key) {
@@ -119,17 +131,43 @@ func (l *learner) join(me *lesson) (done bool, err error) {
 	wait := l.leading
 	l.leading = true
 	l.mu.Unlock()
-	if wait {
-		<-me.wake
+	if !wait {
+		return false, nil
 	}
-	return false, nil
+	select {
+	case <-me.wake:
+		return false, nil
+	case <-ctx.Done():
+		return l.leave(ctx, me)
+	}
+}
+
+// leave takes back a lesson that waits. It reports done unless the lesson was written or is to lead
+// meanwhile.
+func (l *learner) leave(ctx context.Context, me *lesson) (done bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-me.wake:
+		return false, nil
+	default:
+	}
+	me.left = true // it may be being written
+	l.waiting = slices.DeleteFunc(l.waiting, func(w *lesson) bool { return w == me })
+	return true, refuse(me.target, fleet.ReasonStoreFailed, notWritten(l.file.path, inTime(ctx)))
+}
+
+// inTime returns the error of what did not happen before ctx ended.
+func inTime(ctx context.Context) error {
+	return fmt.Errorf("another process, or others here, had the file for too long: %w", context.Cause(ctx))
 }
 
 var errNotWritten = errors.New("writing host keys down has failed")
 
 // lead writes all waiting lessons, including the caller's, and passes leadership on, also if
-// writing panics: the others would wait for ever.
-func (l *learner) lead() {
+// writing panics: the others would wait for ever. If ctx ends before the file is free, the others
+// wait on.
+func (l *learner) lead(ctx context.Context, me *lesson) {
 	l.mu.Lock()
 	batch := l.waiting
 	l.waiting = nil
@@ -137,7 +175,13 @@ func (l *learner) lead() {
 
 	written := false
 	defer func() { l.settle(batch, written) }()
-	l.file.write(batch)
+	if !l.file.write(ctx, batch) {
+		l.mu.Lock()
+		l.waiting = append(slices.DeleteFunc(batch, func(w *lesson) bool { return w == me || w.left }), l.waiting...)
+		batch = []*lesson{me}
+		l.mu.Unlock()
+		me.err = refuse(me.target, fleet.ReasonStoreFailed, notWritten(l.file.path, inTime(ctx)))
+	}
 	written = true
 }
 

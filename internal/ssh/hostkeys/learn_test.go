@@ -1,6 +1,7 @@
 package hostkeys_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -31,7 +32,7 @@ func learn(s *hostkeys.Store, name string, n uint64) error {
 	if err := s.Check(to, nil, key); err != nil {
 		return err
 	}
-	return s.Accepted(to, key)
+	return s.Accepted(context.Background(), to, key)
 }
 
 func TestAcceptNewWritesWhatWasAccepted(t *testing.T) {
@@ -46,7 +47,7 @@ func TestAcceptNewWritesWhatWasAccepted(t *testing.T) {
 		t.Fatalf("written before the host let us in: %v", err)
 	}
 	for range 2 {
-		if err := s.Accepted(target("H", 2222), edKey(1)); err != nil {
+		if err := s.Accepted(context.Background(), target("H", 2222), edKey(1)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -76,7 +77,7 @@ func TestOnlyAcceptNewWrites(t *testing.T) {
 	for _, policy := range []hostkeys.Policy{hostkeys.Strict, hostkeys.Insecure} {
 		s := open(t, policy, path)
 		for name, n := range map[string]uint64{"known": 1, "new": 2} {
-			if err := s.Accepted(target(name, 22), edKey(n)); err != nil {
+			if err := s.Accepted(context.Background(), target(name, 22), edKey(n)); err != nil {
 				t.Error(err)
 			}
 		}
@@ -129,7 +130,7 @@ func TestASecondKeyInOneRunIsRefused(t *testing.T) {
 	if got := reason(t, err); got != isChanged || !strings.Contains(err.Error(), "earlier in this run") {
 		t.Errorf("%q: %v", got, err)
 	}
-	if got := reason(t, s.Accepted(target("h", 22), edKey(2))); got != isFailed {
+	if got := reason(t, s.Accepted(context.Background(), target("h", 22), edKey(2))); got != isFailed {
 		t.Errorf("learning the second key: %q, want %q", got, isFailed)
 	}
 	if got := readFile(t, path); got != "" {
@@ -165,7 +166,7 @@ func TestAKeyThatProvedNothingIsReleased(t *testing.T) {
 	s.Released(to, edKey(1))
 	check(2, isTrusted)
 	check(1, isChanged)
-	if err := s.Accepted(to, edKey(2)); err != nil {
+	if err := s.Accepted(context.Background(), to, edKey(2)); err != nil {
 		t.Fatal(err)
 	}
 	s.Released(to, edKey(2)) // after the claim has been removed
@@ -234,7 +235,7 @@ func TestWhatOthersWriteMeanwhileCounts(t *testing.T) {
 			}
 			c.other(path, c.text)
 			between := readFile(t, path)
-			if got := reason(t, s.Accepted(target("h", 22), edKey(1))); got != c.want {
+			if got := reason(t, s.Accepted(context.Background(), target("h", 22), edKey(1))); got != c.want {
 				t.Errorf("reason %q, want %q", got, c.want)
 			}
 			if got := readFile(t, path); got != between+c.file {
@@ -273,6 +274,52 @@ func TestAFileThatStaysLockedEndsTheWait(t *testing.T) {
 	if got, want := readFile(t, path), line("h", edKey(1)); got != want {
 		t.Errorf("file %q, want %q", got, want)
 	}
+}
+
+// Each attempt waits for a locked file by its own deadline, whoever of them waits for the others too.
+func TestAttemptsGiveUpALockedFile(t *testing.T) {
+	t.Parallel()
+	path := file(t)
+	s, err := hostkeys.Open(hostkeys.Options{Files: []string{path}, Policy: hostkeys.AcceptNew, LockWait: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	const hosts = 20
+	late := errors.New("the time for logging in has passed")
+	var contexts [hosts]context.Context
+	var ends [hosts]context.CancelCauseFunc
+	var ended [hosts]chan error
+	for i := range hosts {
+		if err := s.Check(target(hostName(i), 22), nil, edKey(uint64(i))); err != nil {
+			t.Fatal(err)
+		}
+		contexts[i], ends[i] = context.WithCancelCause(t.Context())
+		ended[i] = make(chan error, 1)
+		go func() { ended[i] <- s.Accepted(contexts[i], target(hostName(i), 22), edKey(uint64(i))) }()
+	}
+	for i := range hosts - 1 { // the first of them leads, and each that follows it
+		ends[i](late)
+		if err := <-ended[i]; reason(t, err) != fleet.ReasonStoreFailed || !errors.Is(err, late) {
+			t.Errorf("host %d: %v", i, err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended[hosts-1]; err != nil {
+		t.Error(err)
+	}
+	if got, want := readFile(t, path), line(hostName(hosts-1), edKey(hosts-1)); got != want {
+		t.Errorf("file %q, want %q", got, want)
+	}
+	ends[hosts-1](nil)
 }
 
 func TestAFileThatCannotBeWritten(t *testing.T) {

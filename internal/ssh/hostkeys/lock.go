@@ -1,6 +1,7 @@
 package hostkeys
 
 import (
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -24,8 +25,9 @@ type lockedFile interface {
 const waits = 12
 
 // lockFile opens the file, creating it and its directory if missing, and locks it against other
-// processes. It waits longer while others take their turns: then the file changes.
-func lockFile(path string, wait time.Duration) (lockedFile, error) {
+// processes. It waits longer while others take their turns: then the file changes. It gives up when ctx
+// ends.
+func lockFile(ctx context.Context, path string, wait time.Duration) (lockedFile, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
@@ -41,7 +43,7 @@ func lockFile(path string, wait time.Duration) (lockedFile, error) {
 				return nil, errors.Join(err, f.Close())
 			}
 		}
-		current, err := lockOpened(f, path, deadline)
+		current, err := lockOpened(ctx, f, path, deadline)
 		if err == nil && current {
 			return f, nil
 		}
@@ -61,8 +63,8 @@ func lockFile(path string, wait time.Duration) (lockedFile, error) {
 
 // lockOpened locks the file and reports whether path still refers to it: it may have been
 // replaced while we waited.
-func lockOpened(f *os.File, path string, deadline time.Time) (current bool, err error) {
-	if err := filelock.Lock(f, deadline); err != nil {
+func lockOpened(ctx context.Context, f *os.File, path string, deadline time.Time) (current bool, err error) {
+	if err := filelock.LockContext(ctx, f, deadline); err != nil {
 		return false, err
 	}
 	ours, err := f.Stat()

@@ -1,6 +1,7 @@
 package hostkeys
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -21,7 +22,7 @@ var errInsecure = hint.New("the password was not sent: the host key policy is in
 //
 // The error says why. If writing failed, its chain has a *fleet.Error with the reasons of
 // Accepted.
-func (s *Store) AllowPassword(t fleet.Target, key ssh.PublicKey) error {
+func (s *Store) AllowPassword(ctx context.Context, t fleet.Target, key ssh.PublicKey) error {
 	if s.opts.Policy == Insecure {
 		return errInsecure
 	}
@@ -36,10 +37,29 @@ func (s *Store) AllowPassword(t fleet.Target, key ssh.PublicKey) error {
 	case v.status != StatusUnknown || s.opts.Policy != AcceptNew:
 		return fmt.Errorf("the password was not sent: %w", against(n, shown, v))
 	}
-	if err := s.Accepted(t, key); err != nil {
+	if err := s.Accepted(ctx, t, key); err != nil {
 		return err
 	}
 	return kept(s.opts.Files[0])
+}
+
+// Proven reports whether AllowPassword allows a password to a host with this key, and would store no
+// key for it.
+func (s *Store) Proven(t fleet.Target, key ssh.PublicKey) bool {
+	if s.opts.Policy == Insecure {
+		return false
+	}
+	n, shown, err := s.read(t, key)
+	if err != nil {
+		return false
+	}
+	switch s.verdict(n, shown).status {
+	case StatusKnown:
+		return true
+	case StatusUnknown:
+		return s.learner != nil && s.learner.has(n.look, shown.plain) && kept(s.opts.Files[0]) == nil
+	}
+	return false
 }
 
 // kept returns nil if what is written to the file can be read again.

@@ -1,6 +1,7 @@
 package hostkeys_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,7 +49,7 @@ func TestAllowPassword(t *testing.T) {
 			}
 			_ = s.Check(target("h", 22), nil, key)
 			for range 2 {
-				err := s.AllowPassword(target("h", 22), key)
+				err := s.AllowPassword(context.Background(), target("h", 22), key)
 				if (err == nil) != (c.text == "") || err != nil && !strings.Contains(err.Error(), c.text) {
 					t.Errorf("%v, want %q", err, c.text)
 				}
@@ -72,7 +73,7 @@ func TestNoPasswordForAKeyThatIsNotKept(t *testing.T) {
 	if err := s.Check(to, nil, key); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.AllowPassword(to, key); err == nil || !strings.Contains(err.Error(), "was not kept") {
+	if err := s.AllowPassword(context.Background(), to, key); err == nil || !strings.Contains(err.Error(), "was not kept") {
 		t.Errorf("/dev/null: %v", err)
 	}
 
@@ -84,7 +85,7 @@ func TestNoPasswordForAKeyThatIsNotKept(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(directory, "known_hosts"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if got := reason(t, s.AllowPassword(to, key)); got != fleet.ReasonStoreFailed {
+	if got := reason(t, s.AllowPassword(context.Background(), to, key)); got != fleet.ReasonStoreFailed {
 		t.Errorf("a file that cannot be written: %v", got)
 	}
 
@@ -97,7 +98,7 @@ func TestNoPasswordForAKeyThatIsNotKept(t *testing.T) {
 	if err := os.WriteFile(path, []byte(line("h", edKey(2))), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := reason(t, s.AllowPassword(to, key)); got != fleet.ReasonHostkeyChanged {
+	if got := reason(t, s.AllowPassword(context.Background(), to, key)); got != fleet.ReasonHostkeyChanged {
 		t.Errorf("another process learned another key: %v", got)
 	}
 }

@@ -1,6 +1,7 @@
 package hostkeys
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -148,10 +149,10 @@ func (s *Store) lookup(name string) []*entry {
 // written. Other policies write nothing. For a certificate with an unknown authority the plain
 // key is learned.
 //
-// The error is a *fleet.Error: fleet.ReasonStoreFailed if the line could not be written; a
+// The error is a *fleet.Error: fleet.ReasonStoreFailed if the line could not be written before ctx ended; a
 // refusal if another process has meanwhile learned a contradicting key, or if Check never
 // accepted this key.
-func (s *Store) Accepted(t fleet.Target, key ssh.PublicKey) error {
+func (s *Store) Accepted(ctx context.Context, t fleet.Target, key ssh.PublicKey) error {
 	if s.opts.Policy != AcceptNew {
 		return nil
 	}
@@ -162,7 +163,7 @@ func (s *Store) Accepted(t fleet.Target, key ssh.PublicKey) error {
 	if v := s.verdict(n, shown); v.status != StatusUnknown {
 		return s.refusal(t, n, shown, v)
 	}
-	return s.learner.learn(t, n.look, shown.plain)
+	return s.learner.learn(ctx, t, n.look, shown.plain)
 }
 
 // Released records that a connection whose key Check accepted ended before Accepted, so that

@@ -1,6 +1,7 @@
 package hostkeys_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -233,7 +234,7 @@ func TestLostRevocations(t *testing.T) {
 		if err := os.WriteFile(late, []byte(known+lost), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		err = s.Accepted(target("g", 22), edKey(3))
+		err = s.Accepted(context.Background(), target("g", 22), edKey(3))
 		if got := reason(t, err); got != fleet.ReasonStoreFailed || readFile(t, late) != known+lost {
 			t.Errorf("%s, learning: %q", name, got)
 		}
@@ -251,7 +252,7 @@ func TestLostRevocations(t *testing.T) {
 	if err := os.WriteFile(late, []byte("@revoked g ssh-ed25519 AAAA\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := reason(t, s.Accepted(target("g", 22), edKey(3))); got != isFailed {
+	if got := reason(t, s.Accepted(context.Background(), target("g", 22), edKey(3))); got != isFailed {
 		t.Errorf("learning beside a line that may revoke it: %q", got)
 	}
 }

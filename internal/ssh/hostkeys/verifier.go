@@ -1,6 +1,7 @@
 package hostkeys
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"sync"
@@ -107,12 +108,12 @@ func (v *Verifier) Check(t ssh.Target, remote net.Addr, key xssh.PublicKey) erro
 }
 
 // Accepted is [Store.Accepted] of the target's store.
-func (v *Verifier) Accepted(t ssh.Target, key xssh.PublicKey) error {
+func (v *Verifier) Accepted(ctx context.Context, t ssh.Target, key xssh.PublicKey) error {
 	s, err := v.Store(t)
 	if err != nil {
 		return refuse(t.Target, fleet.ReasonHostkeyFailed, err)
 	}
-	return s.Accepted(t.Target, key)
+	return s.Accepted(ctx, t.Target, key)
 }
 
 // Released is [Store.Released] of the target's store.
@@ -123,12 +124,18 @@ func (v *Verifier) Released(t ssh.Target, key xssh.PublicKey) {
 }
 
 // AllowPassword is [Store.AllowPassword] of the target's store.
-func (v *Verifier) AllowPassword(t ssh.Target, key xssh.PublicKey) error {
+func (v *Verifier) AllowPassword(ctx context.Context, t ssh.Target, key xssh.PublicKey) error {
 	s, err := v.Store(t)
 	if err != nil {
 		return refuse(t.Target, fleet.ReasonHostkeyFailed, err)
 	}
-	return s.AllowPassword(t.Target, key)
+	return s.AllowPassword(ctx, t.Target, key)
+}
+
+// Proven is [Store.Proven] of the target's store.
+func (v *Verifier) Proven(t ssh.Target, key xssh.PublicKey) bool {
+	s, err := v.Store(t)
+	return err == nil && s.Proven(t.Target, key)
 }
 
 // AllowAgent implements ssh.AgentGuard.

@@ -1,6 +1,7 @@
 package hostkeys_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -62,7 +63,7 @@ func TestVerifierJudgesEachByItsOwn(t *testing.T) {
 			t.Errorf("%s: algorithms %q", c.host, got)
 		}
 	}
-	if err := r.Accepted(at("learn1", 22), edKey(5)); err != nil {
+	if err := r.Accepted(context.Background(), at("learn1", 22), edKey(5)); err != nil {
 		t.Error(err)
 	}
 	if got := readFile(t, filepath.Join(filepath.Dir(web), "learned")); !strings.HasPrefix(got, "|1|") || strings.Count(got, "\n") != 1 {
@@ -171,7 +172,7 @@ func TestAllowAgent(t *testing.T) {
 				if err := v.AllowAgent(at(name), edKey(1)); (err == nil) != allowed {
 					t.Errorf("%v, %s: %v", policy, name, err)
 				}
-				if err := v.Accepted(at(name), edKey(1)); err != nil {
+				if err := v.Accepted(context.Background(), at(name), edKey(1)); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -75,6 +75,7 @@ func (l *login) connect(program string) (ssh.Conn, *fleet.Error) {
 	if f != nil {
 		return nil, f
 	}
+	by := l.server.Deadline()
 	l.server.Authenticated()
 	l.letIn.Store(true)
 	l.agent.end()
@@ -82,7 +83,7 @@ func (l *login) connect(program string) (ssh.Conn, *fleet.Error) {
 	forwards, f := a.MayForwardAgent(l.dialer.opts.HostKeys, l.hostKey)
 	l.mu.Unlock()
 	if f == nil {
-		f = l.learn()
+		f = l.learn(by)
 	}
 	if f != nil {
 		_ = control.Close()
@@ -277,8 +278,8 @@ func (l *login) quoting(f *fleet.Error) *fleet.Error {
 	return f
 }
 
-// learn reports the accepted host key to HostKeys, once it has authenticated us.
-func (l *login) learn() *fleet.Error {
+// learn reports the accepted host key to HostKeys, once it has authenticated us; by is the deadline of that.
+func (l *login) learn(by time.Time) *fleet.Error {
 	l.mu.Lock()
 	key := l.hostKey
 	if l.delegated {
@@ -288,7 +289,12 @@ func (l *login) learn() *fleet.Error {
 	if key == nil {
 		return nil
 	}
-	if err := l.dialer.opts.HostKeys.Accepted(l.attempt.Target, key); err != nil {
+	ctx, cancel := sshreason.LoginContext(l.ctx, l.dialer.opts.Clock, by, sshreason.TimeoutError(fleet.PhaseAuth, l.timeouts, l.byConnect(by)))
+	defer cancel()
+	switch err := l.dialer.opts.HostKeys.Accepted(ctx, l.attempt.Target, key); {
+	case err != nil && l.ctx.Err() != nil:
+		return sshreason.Interrupted(l.ctx, l.attempt)
+	case err != nil:
 		return sshreason.Refusal(l.attempt, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err)
 	}
 	l.attempt.Identified(l.dialer.opts.HostKeys, key)

@@ -44,8 +44,8 @@ func (k *trusting) Check(_ ssh.Target, _ net.Addr, key xssh.PublicKey) error {
 	return nil
 }
 
-func (k *trusting) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
-func (k *trusting) Released(ssh.Target, xssh.PublicKey)       { k.released.Add(1) }
+func (k *trusting) Accepted(context.Context, ssh.Target, xssh.PublicKey) error { return nil }
+func (k *trusting) Released(ssh.Target, xssh.PublicKey)                        { k.released.Add(1) }
 
 func (k *trusting) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) {
 	return []xssh.Signer{k.key}, nil
@@ -126,6 +126,35 @@ func newKey(t *testing.T) xssh.Signer {
 
 func target(s *sshdtest.Server, command string) fleet.Target {
 	return fleet.Target{Host: s.Host, User: s.User, Port: s.Host.Port, Command: command}
+}
+
+// The wait for a process is a part of the time to connect.
+func TestNoProcessInTime(t *testing.T) {
+	fl, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: 1, Fault: func(int) simfleet.Fault { return simfleet.FaultStallKex }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = fl.Close() })
+	keys := &trusting{host: fl.HostKey(0), key: fl.ClientKey()}
+	d := newDialer(t, openssh.Options{
+		Program: needs.Program(t, "ssh"), HostKeys: keys, Identities: keys, Processes: 1,
+		Timeouts: ssh.Timeouts{Dial: time.Hour, Kex: time.Hour},
+	})
+	h := fl.Host(0)
+	first := &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: fleet.Target{Host: h, User: "u", Port: h.Port}}}
+	ctx, cancel := context.WithCancel(t.Context())
+	var dialling sync.WaitGroup
+	dialling.Go(func() { _ = run(ctx, d, first) })
+	for first.Timeline.Phase() != fleet.PhaseKex {
+		time.Sleep(time.Millisecond)
+	}
+	second := &ssh.Attempt{Progress: new(ssh.Progress), Target: first.Target}
+	second.Target.Endpoint = &ssh.Endpoint{Settings: &ssh.Settings{Connect: 50 * time.Millisecond}}
+	if end := run(t.Context(), d, second); end.Outcome != fleet.OutcomeNeverStarted || end.Reason != fleet.ReasonLocalMemory {
+		t.Errorf("ended %v(%s): %v", end.Outcome, end.Reason, end.Err)
+	}
+	cancel()
+	dialling.Wait()
 }
 
 // On every ending the process has ended and was waited for when the attempt is over, and no

@@ -151,7 +151,7 @@ func (k *asking) answer(q question) (fields func(*enc), err error) {
 		if err := errors.Join(err, b.done()); err != nil {
 			return nil, err
 		}
-		return proven(key), keys.Accepted(t, key)
+		return proven(key), keys.Accepted(k.ctx, t, key)
 	case askAdmit:
 		return k.admit()
 	case askHops:

@@ -491,7 +491,7 @@ func (k *one) Check(_ ssh.Target, _ net.Addr, key xssh.PublicKey) error {
 	return nil
 }
 
-func (k *one) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
+func (k *one) Accepted(context.Context, ssh.Target, xssh.PublicKey) error { return nil }
 
 func (k *one) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) {
 	return []xssh.Signer{k.Signer}, nil
@@ -531,7 +531,7 @@ func (k *hopping) Check(t ssh.Target, _ net.Addr, key xssh.PublicKey) error {
 	return nil
 }
 
-func (k *hopping) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
+func (k *hopping) Accepted(context.Context, ssh.Target, xssh.PublicKey) error { return nil }
 
 func (k *hopping) Signers(_ context.Context, t ssh.Target) ([]xssh.Signer, error) {
 	if t.Jump() == nil {

@@ -144,9 +144,9 @@ func (k *keys) Check(t ssh.Target, _ net.Addr, key xssh.PublicKey) error {
 	return errors.New("another key")
 }
 
-func (k *keys) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
+func (k *keys) Accepted(context.Context, ssh.Target, xssh.PublicKey) error { return nil }
 
-func (k *keys) AllowPassword(ssh.Target, xssh.PublicKey) error { return nil }
+func (k *keys) AllowPassword(context.Context, ssh.Target, xssh.PublicKey) error { return nil }
 
 func (k *keys) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) {
 	k.mu.Lock()

@@ -420,7 +420,7 @@ func (k asker) Check(t ssh.Target, remote net.Addr, key xssh.PublicKey) error {
 	if remote != nil {
 		addr = remote.String()
 	}
-	err = w.learn(askCheck, func(e *enc) {
+	err = w.learn(w.ctx, askCheck, func(e *enc) {
 		e.str(addr)
 		e.bytes(key.Marshal())
 	})
@@ -431,17 +431,17 @@ func (k asker) Check(t ssh.Target, remote net.Addr, key xssh.PublicKey) error {
 }
 
 // Accepted implements ssh.HostKeys.
-func (k asker) Accepted(t ssh.Target, key xssh.PublicKey) error {
+func (k asker) Accepted(ctx context.Context, t ssh.Target, key xssh.PublicKey) error {
 	w, err := k.holder.workOf(t)
 	if err != nil {
 		return err
 	}
-	return w.learn(askAccepted, func(e *enc) { e.bytes(key.Marshal()) })
+	return w.learn(ctx, askAccepted, func(e *enc) { e.bytes(key.Marshal()) })
 }
 
 // learn asks for a verdict on a host key, and whether the key is proven.
-func (w stop) learn(q question, body func(*enc)) error {
-	d, err := w.ask(w.ctx, q, body)
+func (w stop) learn(ctx context.Context, q question, body func(*enc)) error {
+	d, err := w.ask(ctx, q, body)
 	if err != nil {
 		return err
 	}
@@ -471,7 +471,7 @@ var errNotProven = errors.New("the run does not know the host key")
 
 // AllowPassword implements ssh.PasswordGuard: there are no passwords, but the host cache, too, only
 // believes proven hosts.
-func (k asker) AllowPassword(t ssh.Target, _ xssh.PublicKey) error {
+func (k asker) AllowPassword(_ context.Context, t ssh.Target, _ xssh.PublicKey) error {
 	w, err := k.holder.workOf(t)
 	if err != nil {
 		return err

@@ -112,7 +112,7 @@ func (e *exact) Check(t ssh.Target, _ net.Addr, key xssh.PublicKey) error {
 	}
 }
 
-func (e *exact) Accepted(ssh.Target, xssh.PublicKey) error {
+func (e *exact) Accepted(context.Context, ssh.Target, xssh.PublicKey) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.accepted++

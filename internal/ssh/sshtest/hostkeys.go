@@ -1,6 +1,7 @@
 package sshtest
 
 import (
+	"context"
 	"errors"
 	"net"
 	"testing"
@@ -32,8 +33,8 @@ func (f failing) Check(t ssh.Target, remote net.Addr, key xssh.PublicKey) error 
 	return f.exact.Check(t, remote, key)
 }
 
-func (f failing) Accepted(t ssh.Target, key xssh.PublicKey) error {
-	_ = f.exact.Accepted(t, key)
+func (f failing) Accepted(ctx context.Context, t ssh.Target, key xssh.PublicKey) error {
+	_ = f.exact.Accepted(ctx, t, key)
 	return f.accepted
 }
 

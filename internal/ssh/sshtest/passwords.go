@@ -121,7 +121,7 @@ func (s *passwordServer) count() int {
 // knowing trusts a key and allows its host a password.
 type knowing struct{ *exact }
 
-func (knowing) AllowPassword(ssh.Target, xssh.PublicKey) error { return nil }
+func (knowing) AllowPassword(context.Context, ssh.Target, xssh.PublicKey) error { return nil }
 
 func (s *passwordServer) known() ssh.HostKeys {
 	return knowing{&exact{trusted: []xssh.PublicKey{s.hostKey.PublicKey()}}}

@@ -59,7 +59,7 @@ func (k known) Check(t ssh.Target, _ net.Addr, key xssh.PublicKey) error {
 	return nil
 }
 
-func (k known) Accepted(ssh.Target, xssh.PublicKey) error { return nil }
+func (k known) Accepted(context.Context, ssh.Target, xssh.PublicKey) error { return nil }
 
 type signers []xssh.Signer
 

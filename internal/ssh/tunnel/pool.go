@@ -22,7 +22,7 @@ type pool struct {
 
 	mu       sync.Mutex
 	members  []*member
-	underway *dialling  // nil: none
+	underway *dialling // nil: none
 	err      error     // error of the last dial, if the jump host may be its cause; nil: it is not
 	until    time.Time // no dial before, if err is not nil
 	renewed  time.Time // what was dialled before is used no more

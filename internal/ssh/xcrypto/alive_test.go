@@ -21,9 +21,9 @@ import (
 // anyKey trusts every host key.
 type anyKey struct{}
 
-func (anyKey) Algorithms(ssh.Target) []string                   { return nil }
-func (anyKey) Check(ssh.Target, net.Addr, xssh.PublicKey) error { return nil }
-func (anyKey) Accepted(ssh.Target, xssh.PublicKey) error        { return nil }
+func (anyKey) Algorithms(ssh.Target) []string                             { return nil }
+func (anyKey) Check(ssh.Target, net.Addr, xssh.PublicKey) error           { return nil }
+func (anyKey) Accepted(context.Context, ssh.Target, xssh.PublicKey) error { return nil }
 func (anyKey) Signers(context.Context, ssh.Target) ([]xssh.Signer, error) {
 	return []xssh.Signer{newSigner()}, nil
 }

@@ -121,8 +121,11 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	}
 	go c.refuseRequests(reqs)
 	go c.refuseChannels(chans)
-	if err := d.opts.HostKeys.Accepted(a.Target, w.pinnedKey()); err != nil {
+	if err := d.opts.HostKeys.Accepted(h.login, a.Target, w.pinnedKey()); err != nil {
 		_ = c.Close()
+		if ctx.Err() != nil {
+			return nil, sshreason.Interrupted(ctx, a)
+		}
 		return nil, sshreason.Refusal(a, fleet.PhaseHostkey, fleet.ReasonHostkeyFailed, err)
 	}
 	accepted = true

@@ -31,7 +31,7 @@ func (h *handshake) password(method string) (xssh.AuthMethod, error) {
 	if h.dialer.opts.Passwords == nil || s.spent || s.barred || method == s.method || method == "keyboard-interactive" && s.asked {
 		return nil, nil
 	}
-	if err := ssh.AllowPassword(h.dialer.opts.HostKeys, h.attempt.Target, h.wire.pinnedKey()); err != nil {
+	if err := ssh.AllowPassword(h.login, h.dialer.opts.HostKeys, h.attempt.Target, h.wire.pinnedKey()); err != nil {
 		s.barred = true
 		if err := h.withhold(err); h.login.Err() != nil {
 			return nil, err

@@ -2,6 +2,7 @@ package scan
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net"
 	"slices"
@@ -115,7 +116,7 @@ func (q *Question) asked(keyType string) bool {
 }
 
 // Accepted always returns an error: a scan never authenticates.
-func (q *Question) Accepted(t ssh.Target, _ xssh.PublicKey) error {
+func (q *Question) Accepted(_ context.Context, t ssh.Target, _ xssh.PublicKey) error {
 	return refuse(t, fleet.ReasonHostkeyFailed, errors.New("a scan was let in, though it refuses every key"))
 }
 

@@ -180,7 +180,7 @@ func TestRecorderRefusesEverything(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	}
-	if q.Accepted(ssh.Target{Target: a}, edKey(1)) == nil {
+	if q.Accepted(context.Background(), ssh.Target{Target: a}, edKey(1)) == nil {
 		t.Error("being let in is no error")
 	}
 	got := r.Seen()
