@@ -81,13 +81,13 @@ func (h *handshake) judge(_ string, remote net.Addr, key xssh.PublicKey) error {
 	}
 	h.attempt.TellHostKey(h.dialer.opts.HostKeys, key)
 	h.attempt.Identified(h.dialer.opts.HostKeys, key)
+	h.wire.pin(key) // from here on the end of the handshake releases it
 	switch forward, f := h.attempt.MayForwardAgent(h.dialer.opts.HostKeys, key); {
 	case f != nil:
 		return h.wire.raise(f)
 	case forward && h.dialer.opts.Agents != nil:
 		h.agent = newForwarding(h.attempt, h.dialer.opts.Agents)
 	}
-	h.wire.pin(key)
 	h.begun = time.Now()
 	h.attempt.Timeline.Enter(fleet.PhaseAuth)
 	h.wire.until(h.dialer.opts.Timeouts.Auth)
