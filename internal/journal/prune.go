@@ -162,20 +162,24 @@ func (j *Journal) remove(ctx context.Context, ids []string, keep Retention, p *P
 // resumable reports whether a run was cut short and could still be resumed, or is a rerun
 // of such a run, which must not run its targets again. A damaged run cannot be.
 func (j *Journal) resumable(ctx context.Context, id string) (bool, error) {
-	info, err := j.Run(ctx, id)
-	switch {
-	case errors.Is(err, ErrNoRun), errors.Is(err, ErrDamaged):
-		return false, nil
-	case err != nil:
-		return false, err
-	case info.Watch() != "":
-		return false, nil
-	case info.State == Crashed, info.State == Ended && info.Sessions[len(info.Sessions)-1].Interrupted:
-		return true, nil
-	case info.Parent == "":
-		return false, nil
+	for seen := make(map[string]bool); !seen[id]; { // a damaged journal may have a circle
+		seen[id] = true
+		info, err := j.Run(ctx, id)
+		switch {
+		case errors.Is(err, ErrNoRun), errors.Is(err, ErrDamaged):
+			return false, nil
+		case err != nil:
+			return false, err
+		case info.Watch() != "":
+			return false, nil
+		case info.State == Crashed, info.State == Ended && info.Sessions[len(info.Sessions)-1].Interrupted:
+			return true, nil
+		case info.Parent == "":
+			return false, nil
+		}
+		id = info.Parent
 	}
-	return j.resumable(ctx, info.Parent)
+	return false, nil
 }
 
 // removeRun removes the row of a run. It returns filelock.ErrLocked if a process works on it.

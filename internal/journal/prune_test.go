@@ -260,6 +260,24 @@ func TestPruneKeepsReruns(t *testing.T) {
 	}
 }
 
+// Runs that are reruns of each other, which only a damaged journal has, are pruned as others.
+func TestPruneACircle(t *testing.T) {
+	j := mustOpen(t, t.TempDir(), Options{})
+	var ids []string
+	for range 2 {
+		r := mustBegin(t, j, RunInfo{}, targetsOf(1))
+		ids = append(ids, r.ID())
+		check(t, r.End(Ending{}))
+	}
+	for i, id := range ids { // as a damaged journal may have it
+		_, err := j.write.ExecContext(t.Context(), `UPDATE runs SET parent = ? WHERE id = ?`, ids[1-i], id)
+		check(t, err)
+	}
+	if p, err := j.Prune(t.Context(), Retention{MaxBytes: 1}); err != nil || len(p.Runs) != 1 {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
 // A clock that is wrong when a run begins, or when Prune runs, does not make runs old
 // (audit P5).
 // faults.md: R15
