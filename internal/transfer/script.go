@@ -154,12 +154,11 @@ fresh() { [ "$_t" ] && [ "$_I" = "$_q" ] && return; clean; _t=$_q.shoal-push.$_S
 // is written to a file that is open does not come to where it was moved to, and its number is another one; either
 // alone may be a file system that is only strange.
 const apartScript = `
-probe() { rm -f "$_t.x"; true >"$_t/x"; };
 apart() {
-probe || return 1;
+true >"$_t/x" || return 1;
 exec 4>>"$_t/x"; mv -f "$_t/x" "$_t.x"; echo >&4; exec 4>&-;
 [ -s "$_t.x" ] && { rm -f "$_t.x"; return 1; };
-probe || return 1;
+rm -f "$_t.x"; true >"$_t/x" || return 1;
 _x=$(ls -i "$_t/x"); mv -f "$_t/x" "$_t.x"; _y=$(ls -i "$_t.x"); rm -f "$_t.x";
 set -- $_x; _x=$1; set -- $_y;
 case $1 in ""|"$_x") return 1;; esac; };
