@@ -24,6 +24,7 @@ type link struct {
 	changed *sync.Cond
 	out     []byte // frames that wait
 	marks   []mark // in out
+	enc     enc    // of the frame that is queued
 	err     error  // why nothing more is sent; nil: it is
 	writer  sync.WaitGroup
 }
@@ -65,17 +66,21 @@ func (l *link) hand(k kind, id uint32, body func(*enc), exec *ssh.Execution, ins
 }
 
 // frameOf returns a frame.
-func frameOf(k kind, id uint32, body func(*enc)) []byte { return appendFrame(nil, k, id, body) }
+func frameOf(k kind, id uint32, body func(*enc)) []byte {
+	var e enc
+	e.frame(k, id, body)
+	return e.b
+}
 
-func appendFrame(to []byte, k kind, id uint32, body func(*enc)) []byte {
-	start := len(to)
-	e := enc{append(to, 0, 0, 0, 0, byte(k))}
+// frame appends a frame.
+func (e *enc) frame(k kind, id uint32, body func(*enc)) {
+	start := len(e.b)
+	e.b = append(e.b, 0, 0, 0, 0, byte(k))
 	e.b = binary.BigEndian.AppendUint32(e.b, id)
 	if body != nil {
-		body(&e)
+		body(e)
 	}
 	binary.BigEndian.PutUint32(e.b[start:], uint32(len(e.b)-start-4))
-	return e.b
 }
 
 func (l *link) queue(k kind, id uint32, body func(*enc), m *mark, wait bool) bool {
@@ -88,7 +93,10 @@ func (l *link) queue(k kind, id uint32, body func(*enc), m *mark, wait bool) boo
 		return false
 	}
 	start := len(l.out)
-	out := appendFrame(l.out, k, id, body)
+	l.enc.b = l.out
+	l.enc.frame(k, id, body)
+	out := l.enc.b
+	l.enc.b = nil
 	if len(out)-start-4 > maxFrame {
 		return false
 	}
@@ -183,17 +191,18 @@ type frame struct {
 // A reader reads frames.
 type reader struct {
 	from *bufio.Reader
+	head [headSize]byte
 	buf  []byte
 }
 
 func newReader(r io.Reader) *reader { return &reader{from: bufio.NewReaderSize(r, 64<<10)} }
 
 func (r *reader) next() (frame, error) {
-	var head [headSize]byte
-	if _, err := io.ReadFull(r.from, head[:]); err != nil {
+	head := r.head[:]
+	if _, err := io.ReadFull(r.from, head); err != nil {
 		return frame{}, err
 	}
-	n := binary.BigEndian.Uint32(head[:])
+	n := binary.BigEndian.Uint32(head)
 	if n < headSize-4 || n > maxFrame {
 		return frame{}, fmt.Errorf("%w: %d bytes", errMalformed, n)
 	}

@@ -20,8 +20,9 @@ type session struct {
 	holder *Holder
 	line   *line
 	link   *link
-	heard  atomic.Pointer[time.Time] // when the run has last sent something, by the holder's clock
-	ctx    context.Context           // ends with the run
+	began  time.Time       // by the holder's clock
+	heard  atomic.Int64    // time.Duration after that: the run has last sent something
+	ctx    context.Context // ends with the run
 	cancel context.CancelCauseFunc
 	all    sync.WaitGroup // goroutines, and attempts that were started
 	crew   *crew          // some of them
@@ -42,19 +43,18 @@ func newSession(ctx context.Context, h *Holder, l *line, k *link) *session {
 	}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	s.crew = newCrew(&s.all, s.ctx.Done())
-	s.hears()
+	s.began = h.clock.Now()
 	return s
 }
 
 // hears is called for each frame of the run.
-func (s *session) hears() {
-	now := s.holder.clock.Now()
-	s.heard.Store(&now)
-}
+func (s *session) hears() { s.heard.Store(int64(s.age())) }
+
+func (s *session) age() time.Duration { return s.holder.clock.Now().Sub(s.began) }
 
 // silent reports whether the run, which sends something with each beat, is stopped.
 func (s *session) silent() bool {
-	return s.holder.clock.Now().Sub(*s.heard.Load()) >= s.holder.silence
+	return s.age()-time.Duration(s.heard.Load()) >= s.holder.silence
 }
 
 var errRunGone = errors.New("the run that wanted the command has ended")

@@ -253,6 +253,9 @@ const intentTime = 2 * time.Minute
 
 // intend has the run record that the command is about to be sent.
 func (w *work) intend() error {
+	if w.attempt.Target.Jump() == nil && w.isIntended() {
+		return nil
+	}
 	// Not the attempt's: the answer tells whether it was recorded.
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
@@ -261,15 +264,8 @@ func (w *work) intend() error {
 		cancel(&fleet.Error{Reason: fleet.ReasonSessionTimeout, Err: fmt.Errorf(
 			"the run has not written down within %v that the command is about to be sent", h.intentTime)})
 	})()
-	if err := w.checkHops(ctx); err != nil {
+	if err := w.checkHops(ctx); err != nil || w.isIntended() {
 		return err
-	}
-	w.mu.Lock()
-	done := w.intended
-	w.intended = false
-	w.mu.Unlock()
-	if done {
-		return nil
 	}
 	at := dialled(w.attempt)
 	d, err := w.at(0).ask(ctx, askIntend, func(e *enc) { e.str(at) })
@@ -277,6 +273,15 @@ func (w *work) intend() error {
 		return err
 	}
 	return d.done()
+}
+
+// isIntended reports whether the run has recorded its intent already, which is true once.
+func (w *work) isIntended() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	done := w.intended
+	w.intended = false
+	return done
 }
 
 // dialled returns the address that was dialled for the attempt, as ssh.Progress has it; "" for none.
