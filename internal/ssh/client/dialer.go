@@ -33,6 +33,7 @@ type Dialer struct {
 	small     sync.Pool    // of *[]byte, for handshakes
 	first     sync.Pool    // of *[]byte, for their first read
 	configs   sync.Map     // of *wire.Config by configKey
+	flights   wire.Memory  // of their Clients
 	lingering lingering
 	began     time.Time
 	asking    sync.WaitGroup // the goroutines that ask an agent

@@ -103,6 +103,7 @@ func (h *handshake) begin(nc net.Conn) {
 		RekeyBytes: h.attempt.Target.Settings().RekeyBytes,
 		RekeyAfter: h.attempt.Target.Settings().RekeyAfter,
 		Trace:      opts.Trace,
+		Memory:     &h.dialer.flights,
 	})
 	h.lost = opts.Clock.Suspended()
 	h.attempt.Execution.Connected()

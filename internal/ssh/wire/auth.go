@@ -19,6 +19,8 @@ type authentication struct {
 	banners             int
 	bannerBytes         int
 	rounds              int // number of INFO_REQUESTs
+
+	lent *[]byte // of Config.Memory: the output's memory; nil: it has none, or its own
 }
 
 // A method is the kind of the request in flight.

@@ -34,6 +34,9 @@ type Config struct {
 	// RekeyAfter is how long keys are used before the Client rekeys, by Pass, at the next message
 	// or call of Rekey; 0 means no limit.
 	RekeyAfter time.Duration
+	// Memory is what Clients build packets in until authentication is over, without holding any of it
+	// while they wait. nil means that each has its own. Servers do not use it.
+	Memory *Memory
 	// Trace is called with every message, after it was decrypted or before it is
 	// encrypted. nil disables it.
 	Trace func(Message)

@@ -103,8 +103,10 @@ func (c *endpoint) begin() {
 	if c.config.earlyKex() && first(c.config.Kex) == kexMLKEM {
 		room = hybridFlightRoom
 	}
-	c.out.reuse = true
-	c.out.buf = append(make([]byte, 0, room), c.config.version()...)
+	if c.borrow(); c.out.buf == nil {
+		c.out.buf, c.out.reuse = make([]byte, 0, room), true
+	}
+	c.out.buf = append(c.out.buf, c.config.version()...)
 	c.out.buf = append(c.out.buf, "\r\n"...)
 	c.traceVersion(true, c.config.version())
 	c.startKex()
@@ -123,14 +125,23 @@ func (c *endpoint) Secured() bool { return c.secured }
 
 // Take returns the bytes that Output would, for the driver to keep, and removes them. memory is
 // used for what is sent next; it may be nil.
-func (c *endpoint) Take(memory []byte) []byte { return c.out.swap(memory) }
+func (c *endpoint) Take(memory []byte) []byte {
+	if c.auth != nil {
+		c.auth.lent = nil // the driver keeps it
+	}
+	return c.out.swap(memory)
+}
 
 // Output returns the bytes to be sent to the server now. They are valid until the next
 // call of a method other than Output or Sent.
 func (c *endpoint) Output() []byte { return c.out.pending() }
 
 // Sent removes the first n bytes of Output, those that were written to the network.
-func (c *endpoint) Sent(n int) { c.out.sent(n) }
+func (c *endpoint) Sent(n int) {
+	b := c.out.buf // which may have grown
+	c.out.sent(n)
+	c.giveBack(b)
+}
 
 // Receive passes bytes from the server to the Client. They are modified in place and used
 // until Next returns nil or an error; call Next until then.

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/binary"
 	"hash"
 	"slices"
 	"time"
@@ -84,8 +85,11 @@ func (c *endpoint) sendKexMessage(method string) error {
 	}
 	c.kex.key, c.kex.method = key, method
 	public := key.public()
-	p := append(make([]byte, 0, 1+4+len(public)), msgKexInitMethod)
-	c.send(appendString(p, public))
+	head := [1 + 4]byte{msgKexInitMethod}
+	binary.BigEndian.PutUint32(head[1:], uint32(len(public)))
+	c.trace(true, head[:], len(public))
+	c.borrow()
+	c.out.seal(head[:], public)
 	return nil
 }
 

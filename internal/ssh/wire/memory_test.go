@@ -67,3 +67,38 @@ func TestLend(t *testing.T) {
 		t.Errorf("%v allocations for %d packets", n, len(data)/MaxData)
 	}
 }
+
+// A Client that has sent what it had holds no memory for its output until it is let in. After
+// that, and if the driver takes it, the memory is its own.
+func TestMemoryIsLent(t *testing.T) {
+	memory := new(Memory)
+	a := New(&Config{EarlyKex: true, Memory: memory})
+	for rest := len(a.Output()); rest > 0; rest-- {
+		if a.out.buf == nil {
+			t.Fatalf("no memory with %d bytes to be sent", rest)
+		}
+		a.Sent(1)
+	}
+	if a.out.buf != nil || a.auth.lent != nil {
+		t.Error("memory is held by a client that waits")
+	}
+
+	s := newScripted(t, Config{Memory: memory})
+	s.secure(direction{cipher: gcm128})
+	s.client.AuthPassword("u", nil)
+	if s.client.auth.lent == nil {
+		t.Error("memory is not borrowed for the password")
+	}
+	ch := s.client.OpenSession()
+	s.send(serviceAccept(), []byte{msgUserAuthSuccess}, confirm(ch, 0, 1<<31))
+	s.deliver()
+	s.client.Sent(len(s.client.Output()))
+	if s.client.Send(ch, []byte("input")); s.client.auth != nil || len(s.client.Output()) == 0 {
+		t.Error("nothing is sent after authentication")
+	}
+
+	c := New(&Config{Memory: memory})
+	if c.Take(nil); c.auth.lent != nil {
+		t.Error("memory that the driver has taken is still to be given back")
+	}
+}

@@ -21,6 +21,7 @@ func (c *endpoint) send(payload []byte) {
 		return
 	}
 	c.trace(true, payload, 0)
+	c.borrow()
 	c.out.seal(payload, nil)
 }
 
