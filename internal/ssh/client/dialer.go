@@ -31,7 +31,7 @@ type Dialer struct {
 	inputs    atomic.Int64 // commands that were accepted and have input
 	outputs   sync.Pool    // of *[]byte, for packets of the input
 	small     sync.Pool    // of *[]byte, for handshakes
-	first     sync.Pool    // of *[]byte, for their first read
+	first     sync.Pool    // of *[]byte, for their first read: see handshakeReader
 	configs   sync.Map     // of *wire.Config by configKey
 	flights   wire.Memory  // of their Clients
 	lingering lingering
@@ -95,8 +95,8 @@ func New(opts Options) (*Dialer, error) {
 }
 
 // bufferSize limits one read while a command runs, and one part of its input, smallSize a read
-// during a handshake, whose longest message is usually about 2 KB, and firstSize its first one:
-// thousands of connections may wait for servers that say nothing yet.
+// during a handshake, whose longest message is usually about 2 KB, and firstSize its first one on a
+// connection that is no bare socket.
 const (
 	bufferSize = 16 << 10
 	smallSize  = 4 << 10

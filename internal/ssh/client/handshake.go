@@ -172,10 +172,9 @@ func (h *handshake) early(err error) bool {
 // run reads and writes until authentication is over. It goes on reading after a
 // failed write: what the server sent before tells the cause.
 func (h *handshake) run() *fleet.Error {
-	from := &h.dialer.first // while the server may take its time
-	buf := from.Get().(*[]byte)
-	defer func() { from.Put(buf) }()
-	raw := descriptor(h.link.conn)
+	var r handshakeReader
+	r.dialer, r.conn = h.dialer, h.link.conn
+	defer r.release()
 	var writeErr error
 	for {
 		if writeErr == nil {
@@ -184,12 +183,14 @@ func (h *handshake) run() *fleet.Error {
 				continue
 			}
 		}
-		n, err := h.link.conn.Read(*buf)
-		if n > 0 {
-			if raw != nil && h.server.traits.nagle {
-				quickAck(raw)
+		p, err := r.read()
+		if len(p) > 0 {
+			if h.server.traits.nagle {
+				if raw := descriptor(h.link.conn); raw != nil {
+					quickAck(raw)
+				}
 			}
-			h.link.client.Receive((*buf)[:n])
+			h.link.client.Receive(p)
 			if f := h.pull(); f != nil {
 				return f
 			}
@@ -197,11 +198,7 @@ func (h *handshake) run() *fleet.Error {
 				h.link.client.Keep()
 				return nil
 			}
-			if from == &h.dialer.first { // and client has no bytes of it any more
-				from.Put(buf)
-				from = &h.dialer.small
-				buf = from.Get().(*[]byte)
-			}
+			r.release() // client has no bytes of it any more
 		}
 		if err != nil && !h.early(err) {
 			return h.ended(sshreason.Ended(writeErr, err))

@@ -2,9 +2,11 @@ package tcp
 
 import (
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -20,6 +22,42 @@ type socket struct {
 func (s *socket) Read(p []byte) (int, error) {
 	n, err := s.file.Read(p)
 	return n, s.failed(err)
+}
+
+// ReadReady implements ReadyReader.
+func (s *socket) ReadReady(buffers *sync.Pool) (buf *[]byte, n int, err error) {
+	raw, err := s.file.SyscallConn()
+	if err != nil {
+		return nil, 0, s.failed(err)
+	}
+	var failure error
+	waiting := raw.Read(func(fd uintptr) (done bool) {
+		buf = buffers.Get().(*[]byte)
+		for {
+			n, failure = unix.Read(int(fd), *buf)
+			switch {
+			case failure == nil && n == 0:
+				failure = io.EOF
+			case failure == unix.EINTR:
+				continue
+			}
+			break
+		}
+		if failure != nil {
+			buffers.Put(buf)
+			buf, n = nil, 0
+		}
+		return failure != unix.EAGAIN
+	})
+	switch {
+	case waiting != nil && !errors.Is(waiting, os.ErrDeadlineExceeded):
+		return nil, 0, net.ErrClosed // internal/poll has its own error for it
+	case waiting != nil:
+		return nil, 0, s.failed(&os.PathError{Op: "read", Err: waiting})
+	case failure == nil || errors.Is(failure, io.EOF):
+		return buf, n, failure
+	}
+	return nil, 0, s.failed(&os.PathError{Op: "read", Err: failure})
 }
 
 func (s *socket) Write(p []byte) (int, error) {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -258,5 +259,59 @@ func TestErrorsNameThePeer(t *testing.T) {
 	}
 	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("after Close: %v", err)
+	}
+}
+
+// A buffer is taken when there is something to read, and is given back if there is not.
+func TestReadReady(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	c, ok, err := direct(t.Context(), l.Addr().(*net.TCPAddr).AddrPort(), time.Now().Add(time.Minute))
+	if !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	peer, err := l.AcceptTCP()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = peer.Close() }()
+	var taken int
+	r, buffers := c.(ReadyReader), &sync.Pool{New: func() any { taken++; b := make([]byte, 4); return &b }}
+	if err := c.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if buf, n, err := r.ReadReady(buffers); buf != nil || n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("past the deadline: %v, %d bytes, %v", buf, n, err)
+	}
+	if err := c.SetReadDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = peer.Write([]byte("hello")) }()
+	var got []byte
+	for len(got) < 5 {
+		buf, n, err := r.ReadReady(buffers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, (*buf)[:n]...)
+	}
+	if string(got) != "hello" {
+		t.Errorf("read %q", got)
+	}
+	if err := errors.Join(peer.SetLinger(0), peer.Close()); err != nil { // RST
+		t.Fatal(err)
+	}
+	_, _, err = r.ReadReady(buffers)
+	if _, ok := errors.AsType[*net.OpError](err); !ok || !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("after a reset: %v", err)
+	}
+	if buf, n, err := r.ReadReady(buffers); buf != nil || n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("at the end: %v, %d bytes, %v", buf, n, err)
+	}
+	_ = c.Close()
+	if _, _, err := r.ReadReady(buffers); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+	if taken == 0 {
+		t.Error("no buffer was taken")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync"
 	"syscall"
 	"time"
 
@@ -172,6 +173,15 @@ func plain(a netip.Addr, s *ssh.Settings) bool {
 // caller may bypass the net.Conn. ok is false for all others, such as those that
 // count or trace bytes.
 func Descriptor(c net.Conn) (raw syscall.RawConn, ok bool) { return descriptor(c) }
+
+// A ReadyReader is a connection that is read without memory for those who wait: thousands of
+// connections wait for their servers.
+type ReadyReader interface {
+	net.Conn
+	// ReadReady is Read into a *[]byte of buffers, which it takes when there is something to be
+	// read. The caller gives it back; buf is nil if n is 0.
+	ReadReady(buffers *sync.Pool) (buf *[]byte, n int, err error)
+}
 
 // unacknowledged is how long the kernel waits for acknowledgement of sent data
 // before it drops the connection: 60 s.
