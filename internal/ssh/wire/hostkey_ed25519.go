@@ -37,6 +37,17 @@ func (k ed25519Key) CryptoPublicKey() crypto.PublicKey {
 	return ed25519.PublicKey(bytes.Clone(k.public()))
 }
 
+// ed25519Head is what the blob of an Ed25519 key begins with: its type, and the length of the point.
+const ed25519Head = "\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x20"
+
+// Ed25519Key returns the key if blob, which it keeps, is an Ed25519 key as ssh.ParsePublicKey takes it.
+func Ed25519Key(blob []byte) (key ssh.PublicKey, ok bool) {
+	if len(blob) != len(ed25519Head)+ed25519.PublicKeySize || string(blob[:len(ed25519Head)]) != ed25519Head {
+		return nil, false
+	}
+	return ed25519Key(blob), true
+}
+
 // parseHostKey parses a blob for which fits is true. It keeps blob.
 func parseHostKey(blob []byte, plainType string) (ssh.PublicKey, error) {
 	if plainType == ssh.KeyAlgoED25519 {

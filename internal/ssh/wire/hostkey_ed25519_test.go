@@ -60,3 +60,32 @@ func TestEd25519KeyIsItsOwn(t *testing.T) {
 		t.Errorf("the key is %x now", key.Marshal())
 	}
 }
+
+// Ed25519Key takes what the library takes, and no more, wherever a byte differs, is missing or too many.
+func TestEd25519KeyTakesWhatTheLibraryTakes(t *testing.T) {
+	public, _, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := ssh.NewPublicKey(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blob := want.Marshal()
+	tries := [][]byte{blob, append(bytes.Clone(blob), 0), nil}
+	for i := range blob {
+		altered := bytes.Clone(blob)
+		altered[i] ^= 1
+		tries = append(tries, altered, blob[:i])
+	}
+	for _, try := range tries {
+		key, ok := Ed25519Key(try)
+		theirs, err := ssh.ParsePublicKey(try)
+		if ok != (err == nil && theirs.Type() == ssh.KeyAlgoED25519) {
+			t.Errorf("%q: %t, the library: %v", try, ok, err)
+		}
+		if ok && !bytes.Equal(key.Marshal(), theirs.Marshal()) {
+			t.Errorf("%q: another key", try)
+		}
+	}
+}
