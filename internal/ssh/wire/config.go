@@ -35,7 +35,8 @@ type Config struct {
 	// or call of Rekey; 0 means no limit.
 	RekeyAfter time.Duration
 	// Memory is what Clients build packets in until authentication is over, without holding any of it
-	// while they wait. nil means that each has its own. Servers do not use it.
+	// while they wait, and by which they share what most servers say. nil means that each has its own.
+	// Servers do not use it.
 	Memory *Memory
 	// Trace is called with every message, after it was decrypted or before it is
 	// encrypted. nil disables it.

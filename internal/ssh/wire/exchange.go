@@ -132,7 +132,7 @@ func (c *endpoint) takeKexInit(p []byte) (Event, error) {
 		c.startKex()
 	}
 	k := c.kex
-	theirs, err := parseKexInit(p, c.peer())
+	theirs, err := c.config.Memory.parseKexInit(p, c.peer())
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
@@ -125,4 +126,39 @@ func FuzzParseKexInit(f *testing.F) {
 			t.Fatalf("got %x, want %x", got, want)
 		}
 	})
+}
+
+// What a server has sent is shared with the next one that sends the same behind the cookie, and with
+// no other.
+func TestKexInitIsShared(t *testing.T) {
+	m := new(Memory)
+	init := func(cookie byte, kex string) []byte {
+		k := &kexInit{cookie: [16]byte{cookie}, kex: []string{kex}, compOut: []string{"none"}}
+		return k.append(nil)
+	}
+	parse := func(payload []byte) *kexInit {
+		t.Helper()
+		k, err := m.parseKexInit(payload, "server")
+		want, wantErr := parseKexInit(payload, "server")
+		if (err == nil) != (wantErr == nil) {
+			t.Fatalf("%q: %v, want %v", payload, err, wantErr)
+		}
+		if err == nil && (!slices.Equal(k.kex, want.kex) || !slices.Equal(k.compOut, want.compOut)) {
+			t.Fatalf("%q: read as %+v", payload, k)
+		}
+		return k
+	}
+	parse(init(1, "a"))
+	second := parse(init(2, "a"))
+	if third := parse(init(3, "a")); third != second {
+		t.Error("equal lists are read again")
+	}
+	if n := testing.AllocsPerRun(10, func() { _, _ = m.parseKexInit(init(4, "a"), "server") }); n > 4 { // init makes these
+		t.Errorf("%v allocations for lists that were seen", n)
+	}
+	long, wrong := append(init(1, "a"), 0), init(1, "a")
+	wrong[0]++
+	for _, payload := range [][]byte{init(1, "b"), init(1, "a"), long, wrong, long[:17], long[:9], nil} {
+		parse(payload)
+	}
 }

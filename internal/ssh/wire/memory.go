@@ -1,12 +1,42 @@
 package wire
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // A Memory lends the memory in which Clients build packets until they are let in: thousands of them
-// may wait for their servers. Nothing in it is secret: until a packet is encrypted it stands there
+// may wait for their servers. Clients also share the name-lists of their servers, which are the same
+// for most. Nothing in it is secret: until a packet is encrypted it stands there
 // only if it may be read on the network. The zero value is ready for use, by any number of
 // goroutines.
-type Memory struct{ flights sync.Pool } // of *[]byte, which are empty
+type Memory struct {
+	flights sync.Pool // of *[]byte, which are empty
+	kexInit atomic.Pointer[sharedKexInit]
+}
+
+// A sharedKexInit is the KEXINIT that a server has sent, for others that send the same: nobody
+// changes it. Its cookie has no meaning.
+type sharedKexInit struct {
+	rest string // of the payload, behind the cookie
+	kexInit
+}
+
+// parseKexInit is [parseKexInit] of the payload of a server.
+func (m *Memory) parseKexInit(payload []byte, peer string) (*kexInit, error) {
+	const head = 1 + len(kexInit{}.cookie)
+	if m == nil {
+		return parseKexInit(payload, peer)
+	}
+	if last := m.kexInit.Load(); last != nil && len(payload) > head && payload[0] == msgKexInit && string(payload[head:]) == last.rest {
+		return &last.kexInit, nil
+	}
+	k, err := parseKexInit(payload, peer)
+	if err == nil {
+		m.kexInit.Store(&sharedKexInit{string(payload[head:]), *k})
+	}
+	return k, err
+}
 
 func (m *Memory) get() *[]byte {
 	if b, ok := m.flights.Get().(*[]byte); ok {
