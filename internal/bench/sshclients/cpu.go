@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdh"
 	"crypto/ed25519"
@@ -8,6 +9,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
 )
 
 // fleetHosts is the number of the fleet's hosts that the CPU part uses in turn.
@@ -47,6 +54,9 @@ func (c *comparison) cpuTable(ctx context.Context, s *server, kex string, n int)
 		for _, client := range cpuClients(s, kex) {
 			all = append(all, c.cpuTurn(s, client, kex, n, atOnce))
 		}
+		if s.cmd == nil && atOnce > 1 {
+			all = append(all, c.programTurn(s, kex, n, atOnce))
+		}
 		got, err := c.turns(ctx, fmt.Sprintf("CPU, %s, %s, %d at once", s.name, kex, atOnce), all)
 		if err != nil {
 			return err
@@ -82,6 +92,52 @@ func (c *comparison) cpuTurn(s *server, client, kex string, n, atOnce int) turn 
 		})
 		return t.perHost(n), err
 	}}
+}
+
+// programTurn measures shoal run as people start it: with its journal, and from its start to its end.
+// The hosts are those of the others, each several times; an earlier run has made them known.
+func (c *comparison) programTurn(s *server, kex string, n, atOnce int) turn {
+	return turn{clientProgram, func(ctx context.Context) (figures, error) {
+		state, err := c.newState()
+		if err != nil {
+			return nil, err
+		}
+		hosts := filepath.Join(state, "hosts")
+		if err := os.WriteFile(hosts, []byte(strings.Join(s.hosts, "\n")+"\n"), 0o600); err != nil {
+			return nil, fmt.Errorf("writing the hosts: %w", err)
+		}
+		each := max(1, n/len(s.hosts))
+		args := []string{
+			"run", "-F", "none", "-o", "KexAlgorithms=" + kex, "--no-agent", "-l", s.user, "--identity", s.key,
+			"--known-hosts", s.knownHosts, "--state-dir", state, "--hostfile", hosts, "-f", strconv.Itoa(atOnce),
+			"--starts-per-host", "-1", "--progress=never", "-b",
+		}
+		if _, err := c.shoal(ctx, append(args, "echo hello")); err != nil {
+			return nil, err
+		}
+		t, err := c.shoal(ctx, append(args, "--repeat", strconv.Itoa(each), "echo hello"))
+		return t.perHost(each * len(s.hosts)), err
+	}}
+}
+
+// shoal runs the program on the client's processor, and returns its CPU time. Its exit status says
+// whether each command ended well.
+func (c *comparison) shoal(ctx context.Context, args []string) (t taken, err error) {
+	ctx, cancel := context.WithTimeout(ctx, childLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, c.settings.shoal, args...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	begun := time.Now()
+	if err := c.clients.start(cmd.Start); err != nil {
+		return t, fmt.Errorf("starting shoal run: %w", err)
+	}
+	if err := cmd.Wait(); err != nil {
+		return t, fmt.Errorf("running shoal run: %w: %.500q", err, said.Bytes())
+	}
+	t.Wall, t.User, t.System = time.Since(begun), cmd.ProcessState.UserTime(), cmd.ProcessState.SystemTime()
+	return t, nil
 }
 
 // perHost returns the CPU time for each of n hosts, in ms.

@@ -26,6 +26,7 @@ const (
 	clientCrypto     = "x/crypto/ssh"                // the library as its documentation shows it
 	clientRun        = "shoal.Run"                   // a whole run with ssh/client
 	clientRunStd     = "shoal.Run, standard"         // a whole run with ssh/xcrypto
+	clientProgram    = "shoal run, journal"          // the program; not one of our children
 	clientSSH        = "ssh"                         // the program; not one of our children
 )
 
