@@ -49,6 +49,7 @@ type site struct {
 	signers *Signers
 	allowed string             // signers as a file has them
 	room    int                // of workers that are processes; 0 means 60
+	nkey    string             // a file with what connects to the hub; "" means nothing
 	prepare func(*Coordinator) // before it begins; nil: nothing
 	become  *become.Options    // nil: nobody else
 }
@@ -115,7 +116,7 @@ func newSite(t *testing.T, o simfleet.Options) *site {
 
 func (s *site) conn() *Conn {
 	s.t.Helper()
-	c, err := Connect(ConnectOptions{URL: s.hub.URL()})
+	c, err := Connect(ConnectOptions{URL: s.hub.URL(), NKey: s.nkey})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -125,7 +126,7 @@ func (s *site) conn() *Conn {
 // worker starts a worker; the returned function makes it leave, waits for it, and may be called again.
 func (s *site) worker(name string, change func(*WorkerOptions)) (leave func()) {
 	s.t.Helper()
-	conn, err := Connect(ConnectOptions{URL: s.hub.URL(), Inbox: WorkerInbox(DefaultPool, name)})
+	conn, err := Connect(ConnectOptions{URL: s.hub.URL(), NKey: s.nkey, Inbox: WorkerInbox(DefaultPool, name)})
 	if err != nil {
 		s.t.Fatal(err)
 	}

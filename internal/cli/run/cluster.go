@@ -59,9 +59,9 @@ var notOnWorkers = map[string][]string{
 	},
 	noAgent:   {"forward-agent", "forward-agent-limit", "forward-agent-confirm"},
 	noBarrier: {"barrier"},
+	noSecret:  {"env-secret"},
 	"workers connect, and only they know how: leave it out":                          {"verbose"},
 	"no secret goes through NATS: shoal worker --become-password-file names its own": {"ask-become-pass", "become-password-file"},
-	"no secret goes through NATS: put it into a file on the hosts":                   {"env-secret"},
 	"it is about this machine, or the way from it; shoal workers shows who is there": {"estimate"},
 }
 
@@ -69,6 +69,7 @@ var notOnWorkers = map[string][]string{
 const (
 	noAgent   = "what signs for you stays on this machine: give the hosts or the worker a key of their own, or leave out --cluster"
 	noBarrier = "workers begin with a host when its turn comes: leave out one of them"
+	noSecret  = "no secret goes through NATS: put it into a file on the hosts"
 )
 
 // maxWorkerOutput is how much of each stream workers keep: results travel and are stored whole.
@@ -107,7 +108,7 @@ func (f *ClusterFlags) Validate(all *pflag.FlagSet, jump string, maxOutput int64
 	}
 	for why, names := range notOnWorkers {
 		for _, name := range names {
-			if all.Changed(name) || (why == noAgent || why == noBarrier) && flags.IsGiven(all, name) {
+			if all.Changed(name) || (why == noAgent || why == noBarrier || why == noSecret) && flags.IsGiven(all, name) {
 				return hint.Wrap(fmt.Errorf("--%s cannot go with --cluster", name), why)
 			}
 		}
