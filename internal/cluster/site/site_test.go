@@ -1,13 +1,16 @@
 package site_test
 
 import (
+	"bufio"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -69,6 +72,70 @@ func dial(t *testing.T, dir, url, seed, inbox string, denied func(error)) *nats.
 // Runs go through with the permissions that are made, in both pools, and nobody is refused anything.
 func TestRunWithPermissions(t *testing.T) {
 	dir, url := makeSite(t)
+	runThrough(t, dir, url)
+}
+
+// The same with a nats-server that is a program of its own, as a site that has NATS runs it.
+func TestRunThroughNATSServer(t *testing.T) {
+	dir := t.TempDir()
+	first := site.Site{Dir: dir, Names: []string{"127.0.0.1"}, Workers: []string{"eu/one", "eu/two", "us/one"}}
+	if _, err := first.Make(); err != nil {
+		t.Fatal(err)
+	}
+	// What docs/workers.md has a site add.
+	config := filepath.Join(dir, site.ConfigFile)
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = fmt.Appendf(text, "jetstream { store_dir: %q, sync_interval: always }\n", t.TempDir())
+	if err := os.WriteFile(config, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	runThrough(t, dir, "tls://"+startNATS(t, "-c", config, "-n", "a", "-a", "127.0.0.1", "-p", "-1"))
+}
+
+// startNATS builds nats-server from the module that shoal uses, starts it, and returns its address.
+func startNATS(t *testing.T, args ...string) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "nats-server")
+	if out, err := exec.Command("go", "build", "-o", program, "github.com/nats-io/nats-server/v2").CombinedOutput(); err != nil {
+		t.Fatalf("building nats-server: %v: %s", err, out)
+	}
+	cmd := exec.Command(program, args...)
+	said, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	address, read := make(chan string, 1), make(chan struct{})
+	go func() { // ends with the program
+		defer close(read)
+		defer close(address)
+		for lines := bufio.NewScanner(said); lines.Scan(); {
+			t.Log(lines.Text())
+			if _, at, ok := strings.Cut(lines.Text(), "Listening for client connections on "); ok {
+				address <- at
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-read
+		_ = cmd.Wait()
+	})
+	at, ok := <-address
+	if !ok {
+		t.Fatal("nats-server does not serve")
+	}
+	return at
+}
+
+// runThrough runs a command on hosts of two pools, through three workers, with the files of a site.
+func runThrough(t *testing.T, dir, url string) {
+	t.Helper()
 	f, err := simfleet.Start(t.Context(), simfleet.Options{Hosts: 60})
 	if err != nil {
 		t.Fatal(err)
