@@ -162,7 +162,8 @@ func TestStops(t *testing.T) {
 			s.worker("one", func(o *WorkerOptions) { o.Room = 20 })
 			results, _ := s.run(ctx, c.command, func(_ *CoordinatorOptions, o *connect.Options) { c.change(o, stop) })
 			report := s.check(results)
-			if n := int(ran.Load()); n < 10 || n > 150 {
+			// The first failure may come when few have begun; the others are stopped at the tenth command.
+			if n := int(ran.Load()); n < 1 || n < 10 && name != "max-fail" || n > 150 {
 				t.Errorf("%d commands were started", n)
 			}
 			didNot := report.Outcomes[fleet.OutcomeNeverStarted] + report.Outcomes[fleet.OutcomeCancelled]

@@ -13,16 +13,16 @@ import (
 )
 
 // minPause and maxPause bound the time between the beginnings of two appends of a shard: hosts become
-// ready one by one, and each append waits for the disk of the server. With the number of shards
-// that have something to append it grows from the one to the other: a worker appends some fifty times a
-// second, and what it has more of goes into larger records.
+// ready one by one, and each append waits for the disk of the server. It grows with the number of shards
+// that have something to append, so that a worker appends some fifty times a second, and with what the last
+// append took: where machines are busy, more goes into each record.
 const (
 	minPause = 20 * time.Millisecond
-	maxPause = 10 * minPause
+	maxPause = 15 * minPause
 )
 
-func pauseOf(writing int32) time.Duration {
-	return min(time.Duration(writing)*minPause, maxPause)
+func pauseOf(writing int32, took time.Duration) time.Duration {
+	return min(max(time.Duration(writing)*minPause, 3*took), maxPause)
 }
 
 // Bounds of what a shard's results hold in memory, in bytes.
@@ -172,12 +172,14 @@ func (s *workerShard) take() (batch *intents, w *Work, over bool) {
 // write appends what comes until all hosts have ended. Its error is why that was not possible.
 func (s *workerShard) write(ctx context.Context) error {
 	var began time.Time
+	var took time.Duration
 	for range s.wake {
-		time.Sleep(pauseOf(s.writing.Add(1)) - time.Since(began))
+		time.Sleep(pauseOf(s.writing.Add(1), took) - time.Since(began))
 		began = time.Now()
 		batch, w, over := s.take()
 		err := s.append(ctx, w)
 		s.writing.Add(-1)
+		took = time.Since(began)
 		s.committed(batch, err)
 		if err != nil {
 			s.writeLate(ctx, w, err, over)

@@ -90,11 +90,16 @@ func TestFencedBeforeItStarted(t *testing.T) {
 	}
 }
 
-// The more shards have something to append, the longer each waits for more, within bounds.
+// The more shards have something to append, and the longer appends take, the longer each waits for more, within bounds.
 func TestPauseGrows(t *testing.T) {
-	for writing, want := range map[int32]time.Duration{1: minPause, 3: 3 * minPause, 500: maxPause} {
-		if got := pauseOf(writing); got != want {
-			t.Errorf("%d shards: %v, want %v", writing, got, want)
+	for _, c := range []struct {
+		writing    int32
+		took, want time.Duration
+	}{
+		{1, 0, minPause}, {3, time.Millisecond, 3 * minPause}, {3, 2 * minPause, 6 * minPause}, {500, 0, maxPause}, {1, time.Minute, maxPause},
+	} {
+		if got := pauseOf(c.writing, c.took); got != c.want {
+			t.Errorf("%d shards, and appends take %v: %v, want %v", c.writing, c.took, got, c.want)
 		}
 	}
 }
