@@ -26,16 +26,27 @@ type lease struct {
 	closed bool
 }
 
-// starts records the start of an attempt.
-func (l *lease) starts() {
+// errClosed is the cause of an attempt that starts after Close.
+var errClosed = errors.New("the connection was closed before the command was started")
+
+// starts records the start of a. It reports false, after done was called, if Close has given the
+// connection back: another attempt may use it by now.
+func (l *lease) starts(a *ssh.Attempt, done func(fleet.End)) bool {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.runs = true
+	given := l.closed && (l.ran || !l.first)
+	l.runs = l.runs || !given
+	l.mu.Unlock()
+	if given {
+		done(a.FailIn(fleet.PhaseSession, a.Execution.Failed(), fleet.ReasonInterrupted, errClosed).End())
+	}
+	return !given
 }
 
 // Start implements ssh.Conn.
 func (l *lease) Start(ctx context.Context, done func(fleet.End)) {
-	l.starts()
+	if !l.starts(l.attempt, done) {
+		return
+	}
 	if l.first {
 		l.conn.Start(ctx, func(end fleet.End) { l.ended(end, done) })
 		return
@@ -158,7 +169,9 @@ func (l *lease) ended(end fleet.End, done func(fleet.End)) {
 
 // StartNext implements ssh.Conn.
 func (l *lease) StartNext(ctx context.Context, a *ssh.Attempt, done func(fleet.End)) {
-	l.starts()
+	if !l.starts(a, done) {
+		return
+	}
 	l.conn.StartNext(ctx, l.pool.own(a), func(end fleet.End) {
 		l.mu.Lock()
 		l.runs = false

@@ -1,6 +1,7 @@
 package hold
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -129,6 +130,43 @@ func TestClosedWhileDialling(t *testing.T) {
 		t.Errorf("ended %v", end.Outcome)
 	}
 	if r.Idle() != 0 || r.Used() != 0 {
+		t.Errorf("%d idle, %d used", r.Idle(), r.Used())
+	}
+}
+
+// An attempt that starts after Close, or together with it, does not run on the connection: that is another's.
+func TestStartAfterClose(t *testing.T) {
+	r := newRig(t, Options{}, 1, nil)
+	r.want(t, 0, fleet.DialNew)
+	open := func() (ssh.Conn, *ssh.Attempt, *bytes.Buffer) {
+		a, out := r.attempt(0, "echo ran")
+		a.Keep = true
+		c, err := r.Dial(t.Context(), a)
+		if err != nil || !a.Connection.Held {
+			t.Fatalf("%+v, %v", a.Connection, err)
+		}
+		return c, a, out
+	}
+	end := func(start func(context.Context, func(fleet.End))) fleet.End {
+		done := make(chan fleet.End, 1)
+		start(t.Context(), func(end fleet.End) { done <- end })
+		return <-done
+	}
+	late, _, none := open()
+	_ = late.Close()
+	c, _, out := open()
+	if end := end(late.Start); end.Outcome != fleet.OutcomeNeverStarted || none.Len() > 0 {
+		t.Errorf("after Close: %v, output %q", end.Outcome, none)
+	}
+	if end := end(c.Start); end.Outcome != fleet.OutcomeOK || out.String() != "ran\n" {
+		t.Errorf("ended %v(%s), output %q", end.Outcome, end.Reason, out)
+	}
+	_ = c.Close()
+	next, none := r.attempt(0, "echo ran")
+	if end := end(func(ctx context.Context, done func(fleet.End)) { c.StartNext(ctx, next, done) }); end.Outcome != fleet.OutcomeNeverStarted || none.Len() > 0 {
+		t.Errorf("the next one after Close: %v, output %q", end.Outcome, none)
+	}
+	if r.Idle() != 1 || r.Used() != 0 {
 		t.Errorf("%d idle, %d used", r.Idle(), r.Used())
 	}
 }
