@@ -8,7 +8,6 @@ import (
 	"io"
 	"runtime/debug"
 	"sync"
-	"sync/atomic"
 
 	xssh "golang.org/x/crypto/ssh"
 
@@ -33,7 +32,6 @@ type remote struct {
 	ctx      context.Context // of Dial, then that of Start
 	cancel   context.CancelFunc
 	done     func(fleet.End) // nil before Start
-	started  bool            // by conn.Start
 	over     bool
 	unwatch  func()
 	answered bool // something was sent to opened
@@ -393,23 +391,36 @@ func (r *remote) end(end fleet.End) {
 type conn struct {
 	dialer *Dialer
 	first  *remote
-	closed atomic.Bool
+
+	mu      sync.Mutex // also while a start is sent: none may follow Close, whose attempt the holder has forgotten
+	started bool
+	closed  bool
 }
 
 var errClosedHere = errors.New("the connection was closed on this side")
 
+// starts records that Start was called, and reports whether Close was not.
+func (c *conn) starts() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.started = true
+	return !c.closed
+}
+
+// closedHere returns the failure of an attempt whose connection Close has closed.
+func closedHere(a *ssh.Attempt) *fleet.Error {
+	return a.Fail(a.Execution.Failed(), fleet.ReasonInterrupted, errClosedHere)
+}
+
 // Start implements ssh.Conn.
 func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
 	r := c.first
-	r.mu.Lock()
-	r.started = true
-	r.mu.Unlock()
-	if c.closed.Load() {
+	if !c.starts() {
 		r.finished()
-		done(r.attempt.Fail(r.attempt.Execution.Failed(), fleet.ReasonInterrupted, errClosedHere).End())
+		done(closedHere(r.attempt).End())
 		return
 	}
-	r.start(ctx, r.id, done, func(intended bool) bool {
+	r.start(ctx, c, done, func(intended bool) bool {
 		body := func(e *enc) { e.bool(intended) }
 		if intended {
 			return c.dialer.link.hand(kindStart, r.id, body, &r.attempt.Execution, frameOf(kindClose, r.id, nil))
@@ -421,22 +432,22 @@ func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
 // StartNext implements ssh.Conn.
 func (c *conn) StartNext(ctx context.Context, a *ssh.Attempt, done func(fleet.End)) {
 	a.Timeline.Enter(fleet.PhaseSession)
-	if c.closed.Load() {
-		done(a.Fail(a.Execution.Failed(), fleet.ReasonInterrupted, errClosedHere).End())
+	if !c.starts() {
+		done(closedHere(a).End())
 		return
 	}
 	r := c.dialer.newRemote(ctx, a)
 	r.answered = true
-	r.start(ctx, c.first.id, done, func(intended bool) bool { return c.dialer.order(r, kindNext, c.first.id, intended) })
+	r.start(ctx, c, done, func(intended bool) bool { return c.dialer.order(r, kindNext, c.first.id, intended) })
 }
 
 // start records the intent, unless the command was sent already, and sends the attempt on its way,
-// on the connection on.
-func (r *remote) start(ctx context.Context, on uint32, done func(fleet.End), send func(intended bool) bool) {
+// on the connection c.
+func (r *remote) start(ctx context.Context, c *conn, done func(fleet.End), send func(intended bool) bool) {
 	a := r.attempt
 	fail := func(f *fleet.Error) {
 		r.finished()
-		r.dialer.link.send(kindClose, on, nil)
+		r.dialer.link.send(kindClose, c.first.id, nil)
 		done(f.End())
 	}
 	if a.Timeline.Phase() < fleet.PhaseSession {
@@ -454,11 +465,19 @@ func (r *remote) start(ctx context.Context, on uint32, done func(fleet.End), sen
 		}
 		a.Execution.Queue(1)
 	}
-	if !r.begin(ctx, done) || !send(intended) {
+	c.mu.Lock()
+	closed := c.closed
+	sent := !closed && r.begin(ctx, done) && send(intended)
+	c.mu.Unlock()
+	if !sent {
 		r.mu.Lock()
 		r.done = done
 		r.mu.Unlock()
-		r.end(r.gone().End())
+		if closed {
+			r.end(closedHere(a).End())
+		} else {
+			r.end(r.gone().End())
+		}
 		return
 	}
 	r.follow(ctx)
@@ -468,16 +487,14 @@ func (r *remote) start(ctx context.Context, on uint32, done func(fleet.End), sen
 
 // Close implements ssh.Conn.
 func (c *conn) Close() error {
-	if c.closed.Swap(true) {
-		return nil
+	c.mu.Lock()
+	again, started := c.closed, c.started
+	if c.closed = true; !again {
+		c.dialer.link.send(kindClose, c.first.id, nil)
 	}
-	c.dialer.link.send(kindClose, c.first.id, nil)
-	r := c.first
-	r.mu.Lock()
-	started := r.started
-	r.mu.Unlock()
-	if !started {
-		r.finished()
+	c.mu.Unlock()
+	if !again && !started {
+		c.first.finished()
 	}
 	return nil
 }

@@ -167,3 +167,27 @@ func TestClosedAtTheStart(t *testing.T) {
 		})
 	}
 }
+
+// The holder says of an attempt that it has forgotten that nothing was sent: it is not asked where the command
+// may have been sent with the login.
+func TestClosedAfterEarlyCommand(t *testing.T) {
+	r := newRig(t, simfleet.Options{Hosts: 1})
+	a, _ := r.attempt(0, "echo may have run")
+	c, err := r.Dial(t.Context(), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := a.Intend(); f != nil {
+		t.Fatal(f)
+	}
+	a.Execution.Queue(1)
+	a.Execution.Writing()
+	a.Execution.Wrote(1)
+	c.(*conn).first.queued = true
+	a.Timeline.OnEnter(func(fleet.Phase) { _ = c.Close() }) // by Start, which has found it open
+	done := make(chan fleet.End, 1)
+	c.Start(t.Context(), func(end fleet.End) { done <- end })
+	if end := <-done; end.Outcome != fleet.OutcomeUnknown {
+		t.Errorf("%+v", end)
+	}
+}

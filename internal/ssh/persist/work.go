@@ -175,7 +175,9 @@ func (w *work) take(k kind, b *dec) error {
 			return errMalformed
 		}
 		if c == nil {
-			w.ended(unconnected().End())
+			f := unconnected()
+			f.Outcome = w.attempt.Execution.Failed() // it may have been sent with the login
+			w.ended(f.End())
 			return nil
 		}
 		w.mu.Lock()
