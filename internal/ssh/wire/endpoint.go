@@ -26,11 +26,11 @@ type endpoint struct {
 	waiting   bool      // for the driver: Trust, or the answer to an AuthRequest
 	strict    bool
 	server    bool
+	early     bool // the server took the method's message together with KEXINIT
 	sessionID []byte
 	hostKey   [sha256.Size]byte // of the key that was trusted
 	// later is what later key exchanges use: one in memory for all connections that have the same.
 	later  unique.Handle[methods]
-	early  bool // the server took the method's message together with KEXINIT
 	rekeys budget
 	noise  budget
 	age    time.Duration // of the keys, by Pass
@@ -288,8 +288,9 @@ func (c *endpoint) Reclaim() []byte {
 	return b
 }
 
-// Idle reports whether there is no channel: on the next one, Exec may be called at once.
-func (c *endpoint) Idle() bool { return c.mux.opens == 0 }
+// Idle reports whether there is no channel, and the number of the next one can be known: on that,
+// Exec may be called at once.
+func (c *endpoint) Idle() bool { return c.mux.opens == 0 && !c.mux.unsure }
 
 // Pass tells the Client that d has elapsed since the last call or New. It refills the budgets
 // of the server, which without it only shrink, and ages the keys for Config.RekeyAfter.

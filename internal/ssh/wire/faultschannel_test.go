@@ -187,6 +187,26 @@ func TestLaterGuess(t *testing.T) {
 	}
 }
 
+// A server that was late to free the number of a channel gives the next one a higher number, and the one
+// behind it either: which is not known before two have had the same, or a lower one.
+func TestLateNumbers(t *testing.T) {
+	s := newScripted(t, Config{})
+	s.login()
+	for i, c := range []struct {
+		idle   bool
+		remote uint32
+	}{{true, 0}, {true, 0}, {true, 1}, {false, 0}, {true, 0}, {true, 1}, {false, 1}, {true, 1}, {true, 0}, {true, 0}} {
+		if idle := s.client.Idle(); idle != c.idle {
+			t.Errorf("before channel %d: idle is %v", i, idle)
+		}
+		ch := s.client.OpenSession()
+		s.pump()
+		s.send(confirm(ch, c.remote, 1), about(msgChannelClose, ch))
+		s.deliver()
+		s.has(ChannelOpened{ch}, Closed{ch})
+	}
+}
+
 func TestWrongGuesses(t *testing.T) {
 	s := early(t)
 	s.send(serviceAccept(), []byte{msgUserAuthSuccess}, confirm(0, 5, 1<<20))

@@ -15,9 +15,10 @@ type mux struct {
 	// next is the number at the server of a channel that is opened while there is no
 	// other: 0 for the first one, then that of the channel before, since servers take the
 	// lowest number that is free. guess is such a channel, until the server answers.
-	next  uint32
-	guess *channel
-	early earlyOpens
+	next   uint32
+	unsure bool // next is higher than the number before, which the server was late to free
+	guess  *channel
+	early  earlyOpens
 }
 
 // add creates a channel with a free number.
@@ -96,7 +97,7 @@ func (m *mux) retire(n Channel) {
 		m.guess = nil
 	}
 	if ch.opened && !ch.theirs {
-		m.next = ch.remote
+		m.unsure, m.next = ch.remote > m.next, ch.remote
 	}
 	m.opens--
 	m.channels[n] = nil
