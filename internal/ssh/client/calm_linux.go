@@ -60,16 +60,20 @@ func (p *loopConn) becomeCalm() {
 }
 
 // beAttentive moves p back before it gets a command, and reads what its server has sent meanwhile: it
-// may have closed the connection.
+// may have closed the connection, also behind what it has sent.
 func (p *loopConn) beAttentive(buf []byte) {
-	if !p.calm || !p.conn.hasNext() {
+	if !p.calm {
 		return
 	}
 	p.move(false)
 	defer p.conn.session.guard()
+	drained := 0
 	for range turn {
-		if p.conn.session.end != nil || p.read(buf) {
+		if drained == 2 || p.conn.session.end != nil {
 			return
+		}
+		if p.read(buf) {
+			drained++
 		}
 	}
 }

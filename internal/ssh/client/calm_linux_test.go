@@ -66,37 +66,49 @@ func TestCalmConnections(t *testing.T) {
 	}
 }
 
-// A calm connection that its server has closed gets no command, also if nobody has looked yet.
+// A calm connection that its server has closed gets no command, also if nobody has looked yet, and if the
+// server has sent something before.
 func TestCalmConnectionIsClosed(t *testing.T) {
 	t.Parallel()
-	r := rigFor(sshdtest.OpenSSH(t, sshdtest.WithConfig("UnusedConnectionTimeout 1")))
-	r.Timeouts.Alive = 200 * time.Millisecond
-	dialer := r.newDialer(t)
-	defer func() { _ = dialer.Close() }()
-	dialer.settle = 0 // a command would be sent with the opening of its channel
-	d := calmly(t, r, dialer)
-	k := keepOne(t, r, dialer)
-	d.waitCalm(1)
-	d.mu.Lock()
-	d.timer.Stop() // nobody looks
-	d.mu.Unlock()
-	fd := -1
-	for _, p := range d.loop.parked {
-		if p != nil {
-			fd = int(p.fd)
-		}
-	}
-	for {
-		var b [1]byte
-		if n, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT); err == nil && n >= 0 {
-			break
-		}
-		time.Sleep(time.Millisecond)
-	}
-	if end, _ := k.next(t.Context(), "true"); end.Outcome != fleet.OutcomeNeverStarted {
-		t.Errorf("%+v", end)
-	}
-	if n := r.sent("exec"); n != 1 {
-		t.Errorf("%d commands were sent", n)
+	for name, config := range map[string][]string{
+		"at once":          {"UnusedConnectionTimeout 1"},
+		"behind a message": {"UnusedConnectionTimeout 2", "ClientAliveInterval 1", "ClientAliveCountMax 9"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := rigFor(sshdtest.OpenSSH(t, sshdtest.WithConfig(config...)))
+			r.Timeouts.Alive = 200 * time.Millisecond
+			dialer := r.newDialer(t)
+			defer func() { _ = dialer.Close() }()
+			dialer.settle = 0 // a command would be sent with the opening of its channel
+			d := calmly(t, r, dialer)
+			k := keepOne(t, r, dialer)
+			d.waitCalm(1)
+			d.mu.Lock()
+			d.timer.Stop() // nobody looks
+			d.mu.Unlock()
+			fd := -1
+			for _, p := range d.loop.parked {
+				if p != nil {
+					fd = int(p.fd)
+				}
+			}
+			for {
+				info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if info.State != unix.BPF_TCP_ESTABLISHED {
+					break
+				}
+				time.Sleep(time.Millisecond)
+			}
+			if end, _ := k.next(t.Context(), "true"); end.Outcome != fleet.OutcomeNeverStarted {
+				t.Errorf("%+v", end)
+			}
+			if n := r.sent("exec"); n != 1 {
+				t.Errorf("%d commands were sent", n)
+			}
+		})
 	}
 }

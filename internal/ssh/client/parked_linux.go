@@ -117,8 +117,7 @@ func (p *loopConn) start() {
 func (p *loopConn) run(buf []byte) {
 	for {
 		p.state.Store(running)
-		p.beAttentive(buf)
-		p.startNext()
+		p.startNext(buf)
 		drained := p.work(buf)
 		p.rest()
 		p.becomeCalm()
@@ -158,8 +157,11 @@ func (p *loopConn) rest() {
 }
 
 // startNext begins a further attempt, if there is one and the connection is still there.
-func (p *loopConn) startNext() {
-	if s := p.conn.session; !s.resting() || s.end != nil {
+func (p *loopConn) startNext(buf []byte) {
+	if s := p.conn.session; !s.resting() || s.end != nil || !p.conn.hasNext() {
+		return
+	}
+	if p.beAttentive(buf); p.conn.session.end != nil {
 		return
 	}
 	n := p.conn.adopt()
