@@ -11,9 +11,10 @@ import (
 // little as possible is resident; while a run uses them, little is collected: most of the memory is of
 // connections that stay, and going through all of them costs as much as a thousand commands.
 type memory struct {
-	mu    sync.Mutex
-	runs  int
-	timer *time.Timer
+	mu      sync.Mutex
+	runs    int
+	percent int // of debug.SetGCPercent
+	timer   *time.Timer
 }
 
 const (
@@ -21,12 +22,13 @@ const (
 	runRoom     = 48 << 20         // bytes that a run may allocate between two collections
 	mostPercent = 400              // of debug.SetGCPercent at all
 	restAfter   = 10 * time.Second // the next run may follow at once
+	paceEvery   = 500 * time.Millisecond
 )
 
 func newMemory() *memory {
 	debug.SetGCPercent(restPercent)
-	m := new(memory)
-	m.timer = time.AfterFunc(restAfter, m.rest)
+	m := &memory{percent: restPercent}
+	m.timer = time.AfterFunc(restAfter, m.follow)
 	return m
 }
 
@@ -37,14 +39,8 @@ func (m *memory) begin() {
 	if m.runs++; m.runs > 1 {
 		return
 	}
-	m.timer.Stop()
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(live)
-	debug.SetGCPercent(runPercent(live[0].Value.Uint64()))
-}
-
-func runPercent(live uint64) int {
-	return int(max(restPercent, min(mostPercent, runRoom*100/max(live, 1))))
+	m.paceLocked()
+	m.timer.Reset(paceEvery)
 }
 
 func (m *memory) end() {
@@ -55,15 +51,36 @@ func (m *memory) end() {
 	}
 }
 
-// rest collects what runs have left and returns it to the system.
-func (m *memory) rest() {
+// follow is called by the timer. A run that dials ten thousand hosts has the memory grow with them; after
+// the last run what it has left is collected and returned to the system.
+func (m *memory) follow() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.runs > 0 {
+		m.paceLocked()
+		m.timer.Reset(paceEvery)
 		return
 	}
-	debug.SetGCPercent(restPercent)
+	m.setLocked(restPercent)
 	debug.FreeOSMemory()
+}
+
+func (m *memory) paceLocked() {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	m.setLocked(runPercent(live[0].Value.Uint64()))
+}
+
+// setLocked stops the program for a moment, and only if there is something to change.
+func (m *memory) setLocked(percent int) {
+	if percent != m.percent {
+		m.percent = percent
+		debug.SetGCPercent(percent)
+	}
+}
+
+func runPercent(live uint64) int {
+	return int(max(restPercent, min(mostPercent, runRoom*100/max(live, 1))))
 }
 
 // close ends the timer.
