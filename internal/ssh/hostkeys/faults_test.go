@@ -364,3 +364,60 @@ func TestPanicWhileWriting(t *testing.T) {
 		}
 	})
 }
+
+// A connection that gave up while its key was being written does not lend what is in the file to
+// another key, which was accepted meanwhile: that one would get the password, unwritten.
+func TestAKeyAcceptedDuringAnotherOnesWriteIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := writeFile(t, "")
+		s, err := Open(Options{Files: []string{path}, Policy: AcceptNew})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lock, locked := s.learner.file.lock, make(chan struct{})
+		s.learner.file.lock = func(ctx context.Context) (lockedFile, error) {
+			<-locked
+			return lock(ctx)
+		}
+		to := func(name string) fleet.Target { return fleet.Target{Host: fleet.Host{Name: name}} }
+		var work sync.WaitGroup
+		accept := func(ctx context.Context, name string, key xssh.PublicKey) *error {
+			result := new(error)
+			if err := s.Check(to(name), nil, key); err != nil {
+				t.Error(err)
+			}
+			work.Go(func() { *result = s.Accepted(ctx, to(name), key) })
+			synctest.Wait()
+			return result
+		}
+		first, second := numberedKey(t, 1), numberedKey(t, 2)
+		background := context.Background()
+		accept(background, "leads", numberedKey(t, 3))
+		accept(background, "next", numberedKey(t, 4))
+		ctx, giveUp := context.WithCancel(background)
+		given := accept(ctx, "h", first)
+		locked <- struct{}{} // the first is written
+		synctest.Wait()      // the others are being written
+		giveUp()
+		synctest.Wait()
+		if reasonOf(*given) != fleet.ReasonStoreFailed {
+			t.Errorf("given up: %v", *given)
+		}
+		s.Released(to("h"), first)
+		if err := s.Check(to("h"), nil, second); err != nil {
+			t.Fatal(err)
+		}
+		close(locked)
+		work.Wait()
+		if err := s.AllowPassword(background, to("h"), second); reasonOf(err) != fleet.ReasonHostkeyFailed {
+			t.Errorf("the password for a key that is not written: %v", err)
+		}
+		if s.Proven(to("h"), second) {
+			t.Error("a key that is not written is proven")
+		}
+		text, err := os.ReadFile(path)
+		if err != nil || !strings.Contains(string(text), lineOf("h", first)) || strings.Contains(string(text), lineOf("h", second)) {
+			t.Errorf("the file has %q (%v)", text, err)
+		}
+	})
+}

@@ -194,10 +194,12 @@ func (l *learner) settle(batch []*lesson, written bool) {
 			done.err = refuse(done.target, fleet.ReasonStoreFailed, errNotWritten)
 		}
 		if done.err == nil {
-			if l.claims[done.name] == nil { // released although still in use
-				l.claims[done.name] = &claim{key: done.key}
+			c := l.claims[done.name]
+			if c == nil || !sameKey(c.key, done.key) { // released during the write, and perhaps claimed for another key
+				c = &claim{key: done.key}
+				l.claims[done.name] = c
 			}
-			l.claims[done.name].written = true
+			c.written = true
 		}
 		done.done = true
 		done.wake <- struct{}{}
