@@ -169,10 +169,11 @@ func (c *Tunnel) Write(p []byte) (int, error) {
 			return 0, nil
 		}
 		if size := min(t.room(c), len(p)-sent); size > 0 {
+			size = min(size, int(t.link.client.Window(c.channel)))
 			n := t.link.client.Send(c.channel, p[sent:sent+size])
 			t.output.Signal()
 			t.leave(c)
-			if sent += n; n == size {
+			if sent += n; n > 0 && n == size {
 				continue // at the end of the line if others wait
 			}
 		}

@@ -81,3 +81,28 @@ func TestAgentRefused(t *testing.T) {
 		t.Errorf("answered %x, want %x", got, want)
 	}
 }
+
+// A channel to the agent that takes only small messages is refused: each byte of an answer would
+// be a packet in our memory.
+func TestAgentChannelOfSmallMessages(t *testing.T) {
+	s := newScripted(t, Config{})
+	s.login()
+	ch := s.opened(7, 1<<20)
+	s.client.ForwardAgent(ch)
+	s.pump()
+	s.send(appendUint32([]byte{msgChannelSuccess}, uint32(ch)))
+	s.deliver()
+	open := func(sender, maxData uint32) {
+		p := appendUint32(appendString([]byte{msgChannelOpen}, agentChannel), sender)
+		s.send(appendUint32(appendUint32(p, 1<<20), maxData))
+		s.deliver()
+	}
+	open(8, minAgentData-1)
+	if got, want := s.last(msgChannelOpenFailure), refusal(8, openShortage, "messages too small"); !bytes.Equal(got, want) {
+		t.Errorf("answered %x, want %x", got, want)
+	}
+	open(9, minAgentData)
+	n, _ := s.confirmed()
+	s.has(AgentOpened{Channel(n)})
+	s.healthy()
+}

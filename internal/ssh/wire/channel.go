@@ -32,6 +32,14 @@ type channel struct {
 // sends reports whether data may still be sent.
 func (ch *channel) sends() bool { return !ch.sentEOF && !ch.closing }
 
+// canSend returns how many bytes the peer accepts now.
+func (ch *channel) canSend() uint32 {
+	if !ch.opened || !ch.sends() {
+		return 0
+	}
+	return ch.sendLeft
+}
+
 // A Request is a kind of channel request that we send (RFC 4254 §5.4).
 type Request uint8
 
@@ -216,13 +224,12 @@ func dataHeader(dst []byte, remote uint32, stderr bool) []byte {
 }
 
 // Window returns how many bytes the server accepts now (RFC 4254 §5.2), for a driver that
-// reads what it sends. Send may still return less during a key exchange.
+// reads what it sends. A server may ask for messages of one byte, and each is a packet in Output:
+// Window returns no more than turnPackets of them take, which Send sends at once. Send may still
+// return less during a key exchange.
 func (c *endpoint) Window(n Channel) uint32 {
 	ch := c.mux.use(n)
-	if !ch.opened || !ch.sends() {
-		return 0
-	}
-	return ch.sendLeft
+	return uint32(min(uint64(ch.canSend()), turnPackets*uint64(ch.maxData)))
 }
 
 // SendEOF ends the channel's input (RFC 4254 §5.3).

@@ -134,6 +134,8 @@ func (c *Client) takeOpen(p []byte) (Event, error) {
 		return nil, malformed(msgChannelOpen, "RFC 4254 §5.1")
 	case c.mux.theirs == MaxAgentChannels:
 		return nil, c.refuseChannel(sender, openShortage, "too many at once")
+	case maxData < minAgentData:
+		return nil, c.refuseChannel(sender, openShortage, "messages too small")
 	}
 	if err := c.checkOther(nil, sender); err != nil {
 		return nil, err

@@ -43,6 +43,11 @@ const (
 	// MaxData is the most data accepted in one channel message, in bytes (RFC 4254
 	// §5.1, maximum packet size).
 	MaxData = 32 << 10
+	// turnPackets bounds the messages that Window counts.
+	turnPackets = 256
+	// minAgentData is the least that a server's channel to our agent must accept in one message,
+	// in bytes: an answer is sent in one go.
+	minAgentData = 256
 	// DefaultRekeyBytes is how many bytes are transferred in one direction before we
 	// rekey (RFC 4253 §9).
 	DefaultRekeyBytes = 1 << 30

@@ -102,3 +102,32 @@ func TestMemoryIsLent(t *testing.T) {
 		t.Error("memory that the driver has taken is still to be given back")
 	}
 }
+
+// A driver that sends what Window says holds little, however small the messages are that a server
+// asks for: 128 KiB of input would be 131,072 packets, 18 MiB, for a server that takes a byte each.
+func TestOutputForAServerOfSmallMessages(t *testing.T) {
+	for _, maxData := range []uint32{1, 16, 512, 32 << 10} {
+		s := newScripted(t, Config{})
+		s.login()
+		ch := s.client.OpenSession()
+		s.pump()
+		p := appendUint32(about(msgChannelOpenConfirm, ch), 7)
+		s.send(appendUint32(appendUint32(p, 1<<30), maxData))
+		s.deliver()
+		input := make([]byte, 128<<10)
+		for left := input; len(left) > 0; {
+			part := left[:min(len(left), int(s.client.Window(ch)))]
+			if n := s.client.Send(ch, part); n == 0 || n != len(part) {
+				t.Fatalf("messages of %d: %d of %d bytes were sent", maxData, n, len(part))
+			}
+			if n := cap(s.client.Output()); n > 256<<10 {
+				t.Fatalf("messages of %d: the output takes %d bytes", maxData, n)
+			}
+			left = left[len(part):]
+			s.client.Sent(len(s.client.Output()))
+			if maxData == 1 && len(left) < len(input)-4<<10 {
+				break
+			}
+		}
+	}
+}

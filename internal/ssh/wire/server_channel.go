@@ -86,7 +86,7 @@ func (s *Server) SendStderr(n Channel, p []byte) int { return s.sendData(n, p, t
 
 // Room returns how many bytes Send would take now; Window does not know of key exchanges.
 func (s *Server) Room(n Channel) int {
-	room := int(s.Window(n))
+	room := int(s.mux.use(n).canSend())
 	if s.out.held != nil || s.needsRekey() {
 		return 0
 	}
