@@ -84,7 +84,8 @@ func (k *Keyring) Prepare(ctx context.Context, wants iter.Seq[KeySpec]) error {
 
 // Renew asks each agent again for its list of keys, where one has been asked. If a list is another
 // one, or there is none any more, targets are offered keys by what it is now. Files are not read again. An
-// agent that has not answered when ctx ends, or in renewTimeout, keeps its list.
+// agent that has not answered when ctx ends, or in renewTimeout, keeps its list. One that was given
+// up, because it did not answer in time, gets a new connection if it answers now.
 func (k *Keyring) Renew(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, renewTimeout)
 	defer cancel()
@@ -97,19 +98,34 @@ func (k *Keyring) Renew(ctx context.Context) {
 		default:
 			continue // it is being asked
 		}
-		now := &agent{link: a.link, listed: make(chan struct{})}
-		now.load(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if now.same(a) {
-			continue
-		}
-		k.mu.Lock()
-		if !k.closed {
-			k.agents[socket], k.sets = now, new(memo[*Set])
-		}
-		k.mu.Unlock()
+		k.renew(ctx, socket, a)
+	}
+}
+
+// renew is Renew of one agent.
+func (k *Keyring) renew(ctx context.Context, socket string, a *agent) {
+	now := &agent{link: a.link, listed: make(chan struct{})}
+	unused := func() {}
+	if a.link.hung.Load() {
+		now = newAgent(socket, k.SignTimeout)
+		unused = now.link.close
+	}
+	now.load(ctx)
+	if ctx.Err() != nil || now.link == a.link && now.same(a) || now.link != a.link && now.err != nil {
+		unused()
+		return
+	}
+	k.mu.Lock()
+	closed := k.closed
+	if !closed {
+		k.agents[socket], k.sets = now, new(memo[*Set])
+	}
+	k.mu.Unlock()
+	switch {
+	case closed:
+		unused()
+	case now.link != a.link:
+		a.link.close()
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	xssh "golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
@@ -302,4 +303,38 @@ func TestAgentsRenewed(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("with none", fingerprint(t, file))
+}
+
+// An agent that was given up is asked again after Renew, as in a watch that goes on for days.
+func TestAnAgentThatHungOnceIsRenewed(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	var calls atomic.Int32
+	socket := faulty(t, func(good agent.Agent, key xssh.PublicKey, data []byte) (*xssh.Signature, error) {
+		if calls.Add(1) == 1 {
+			<-release
+		}
+		return good.(agent.ExtendedAgent).SignWithFlags(key, data, agent.SignatureFlagRsaSha512)
+	})
+	t.Cleanup(func() { close(release) }) // before the listener waits for its servers
+	k := keyring(t, auth.KeyringOptions{SignTimeout: 500 * time.Millisecond})
+	target := wanting("h", auth.KeySpec{AgentSocket: socket})
+	sign := func() error {
+		list, err := k.Signers(t.Context(), target)
+		if err != nil {
+			return err
+		}
+		_, err = list[0].Sign(rand.Reader, []byte("data"))
+		return err
+	}
+	for range 2 {
+		wantReason(t, sign(), fleet.ReasonAgentUnavailable)
+	}
+	if n := calls.Load(); n != 1 {
+		t.Errorf("it was asked %d times, want once", n)
+	}
+	k.Renew(t.Context())
+	if err := sign(); err != nil {
+		t.Errorf("after Renew: %v", err)
+	}
 }
