@@ -7,9 +7,8 @@
 // returns the texts of later queries, each sent on a channel of its own: [Marker.Settle],
 // [Marker.Kill], [Marker.Collect], [Marker.Forget], [Marker.Discard], and [Sweep] for all
 // old markers.
-// [ParseReport] parses the answers, [ParseRefusal] finds in the standard error why a
-// wrapped command was not started, and a [Cutter] removes the output before the line of
-// [Wrap.Sentinel].
+// [ParseReport] parses the answers, and [ParseRefusal] finds in the standard error why a
+// wrapped command was not started.
 //
 // # What is promised
 //
@@ -50,8 +49,7 @@
 // bash, ash, ksh, mksh, zsh, csh, tcsh and fish. Such bytes of the command are sent as
 // \0ooo and decoded by the script. The scripts use POSIX sh plus kill -0 -PID, test -O and
 // head -c. Without a POSIX shell (PowerShell, a forced command, nologin) nothing is
-// refused and no marker is written: the sentinel is missing, and Settle gets no valid
-// answer.
+// refused and no marker is written, and Settle gets no valid answer.
 //
 // # Long commands
 //

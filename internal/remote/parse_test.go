@@ -1,14 +1,11 @@
 package remote
 
 import (
-	"bytes"
 	"errors"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
-
-	"pgregory.net/rapid"
 
 	"shoal/fleet"
 )
@@ -79,35 +76,6 @@ func TestParseRefusal(t *testing.T) {
 	}
 }
 
-// TestCutter splits the output at any place.
-func TestCutter(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		noise := rapid.SampledFrom([]string{"", "motd\n", "shoal/1 ", "shoal/1 " + nonce, strings.Repeat("x", maxNoise)}).Draw(t, "noise")
-		output := rapid.String().Draw(t, "output")
-		rest := []byte(noise + header(nonce) + "\n" + output)
-		var got bytes.Buffer
-		cutter := NewCutter(&got, nonce)
-		for len(rest) > 0 {
-			n := rapid.IntRange(1, max(1, len(rest))).Draw(t, "n")
-			if written, err := cutter.Write(rest[:n]); written != n || err != nil {
-				t.Fatalf("%d, %v", written, err)
-			}
-			rest = rest[n:]
-		}
-		if got.String() != output || string(cutter.Noise()) != noise || cutter.Close() != nil {
-			t.Fatalf("got %q after %d bytes of noise, %v", got.String(), len(cutter.Noise()), cutter.Close())
-		}
-	})
-	cutter := NewCutter(&bytes.Buffer{}, nonce)
-	_, _ = cutter.Write([]byte("This account is currently not available.\n"))
-	if err := cutter.Close(); !errors.Is(err, ErrNoSentinel) || !strings.Contains(err.Error(), "not available") {
-		t.Errorf("without a sentinel: %v", err)
-	}
-	if _, err := cutter.Write(make([]byte, 2*maxNoise)); !errors.Is(err, ErrNoSentinel) || len(cutter.Noise()) > maxNoise+100 {
-		t.Errorf("%d bytes of noise, %v", len(cutter.Noise()), err)
-	}
-}
-
 func FuzzParseReport(f *testing.F) {
 	f.Add([]byte("shoal/1 " + nonce + "\nstate ended exit 3\nup 5\nout 3 0 3\na\x00b\nerr 0 0 0\n\nend " + nonce + "\n"))
 	f.Add([]byte("shoal/1 " + nonce + "\nkill alive\nswept 1 2\nleft\nend " + nonce + "\n"))
@@ -119,20 +87,6 @@ func FuzzParseReport(f *testing.F) {
 		}
 		if len(r.Stdout.Bytes)+len(r.Stderr.Bytes) > len(text) || r.Stdout.From < 0 || r.Up < -1 || r.Removed < 0 {
 			t.Fatalf("%+v", r)
-		}
-	})
-}
-
-func FuzzCutter(f *testing.F) {
-	f.Add([]byte("noise"+header(nonce)+"\nout"), 7)
-	f.Fuzz(func(t *testing.T, text []byte, at int) {
-		at = max(0, min(at, len(text)))
-		var got bytes.Buffer
-		cutter := NewCutter(&got, nonce)
-		_, _ = cutter.Write(text[:at])
-		_, _ = cutter.Write(text[at:])
-		if _, want, found := bytes.Cut(text, []byte(header(nonce)+"\n")); found != (cutter.Close() == nil) || got.String() != string(want) && len(text) < maxNoise {
-			t.Fatalf("got %q, want %q", got.Bytes(), want)
 		}
 	})
 }

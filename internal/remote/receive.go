@@ -126,9 +126,6 @@ func (w Wrap) Request(command string) (text, before string, err error) {
 		}
 		return text, "", err
 	}
-	if w.Sentinel {
-		command = "echo " + header(w.Nonce) + "\n" + command
-	}
 	if len(command) <= MaxLine {
 		argument, encoded := encode(command)
 		if text, err = w.line(w.script(encoded, ""), argument); err == nil {

@@ -60,9 +60,6 @@ type Wrap struct {
 	// Script, if not nil, is run in place of a command: its bytes must be sent through
 	// standard input before the command's own.
 	Script *Script
-	// Sentinel puts a line "shoal/1 NONCE" before the command's standard
-	// output; see Cutter.
-	Sentinel bool
 	// Confirm writes the line of [Confirmation] to the standard error when the command has
 	// ended by itself and its end is recorded. It needs a Marker, and has no effect with
 	// Detach.
@@ -107,10 +104,6 @@ func (w Wrap) Validate() error {
 		return errors.New("a file limit is positive and for detached commands")
 	case w.Secrets != nil && w.Detach:
 		return errors.New("a detached command cannot have secret variables: they would be stored")
-	case w.Script != nil && w.Sentinel:
-		return errors.New("a script has no sentinel")
-	case w.Detach && w.Sentinel:
-		return errors.New("a detached command has a receipt and no sentinel")
 	}
 	return nil
 }

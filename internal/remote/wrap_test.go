@@ -80,7 +80,7 @@ func TestEveryStatus(t *testing.T) {
 			step = 51
 		}
 		for status := 0; status < 256; status += step {
-			w := Wrap{Nonce: nonce, Shell: f.sh, Sentinel: status%2 == 0}
+			w := Wrap{Nonce: nonce, Shell: f.sh}
 			if got := f.wrapped(t, w, fmt.Sprint("exit ", status), ""); got.status != status || got.signal != 0 || got.stderr != "" {
 				t.Errorf("exit %d is seen as %+v", status, got)
 			}
@@ -123,8 +123,8 @@ func TestAccountsShell(t *testing.T) {
 		t.Run(filepath.Base(shell), func(t *testing.T) {
 			f := newFar(t, "/bin/dash").withLogin(t, []string{shell})
 			f.shell = shell
-			got := f.wrapped(t, Wrap{Nonce: nonce, Marker: f.marker(), Sentinel: true}, command, "")
-			if want := (seen{stdout: "shoal/1 " + nonce + "\n!\n"}); got != want {
+			got := f.wrapped(t, Wrap{Nonce: nonce, Marker: f.marker()}, command, "")
+			if want := (seen{stdout: "!\n"}); got != want {
 				t.Errorf("got %v", got)
 			}
 		})
@@ -219,7 +219,6 @@ func TestLineErrors(t *testing.T) {
 		"need a marker":          {Nonce: nonce, Group: true},
 		"timeout -1s":            {Nonce: nonce, Timeout: -time.Second},
 		"file limit":             {Nonce: nonce, FileLimit: 1},
-		"no sentinel":            {Nonce: nonce, Marker: good, Detach: true, Sentinel: true},
 	} {
 		if text, err := w.Line("x"); err == nil || !strings.Contains(err.Error(), want) || text != "" {
 			t.Errorf("%+v: %q, %v; want %q", w, text, err, want)
