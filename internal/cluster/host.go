@@ -144,7 +144,6 @@ func (h *host) Start(ctx context.Context, done func(fleet.End)) {
 func (h *host) abandon(cause error) {
 	c := h.c
 	if !errors.Is(cause, ssh.ErrByHand) && !h.aside && !c.Options.Pull { // a pull ends what answers nonsense
-
 		c.aborts.Do(c.abort)
 		return
 	}

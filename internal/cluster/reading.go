@@ -115,7 +115,7 @@ func (c *Conn) stored(ctx context.Context, stream, filter string, from uint64, e
 			return err
 		}
 		n++
-		late.Reset(requestTimeout) // for what is about deliveries it is not: that is no progress
+		late.Reset(requestTimeout) // and not for messages about the delivery, which are no progress
 	}
 	return nil
 }

@@ -230,7 +230,8 @@ func (s *workerShard) committed(batch *intents, err error) {
 var errFencedBefore = fmt.Errorf("the worker did not start it: %w", errFenced)
 
 // writeLate publishes the results of commands that this worker did start before it was replaced, and which of
-// those it did not start that the log may have an intent for; the first of them are in w. With any other cause they are lost: nobody believes the log.
+// those it did not start that the log may have an intent for; the first of them are in w. With any other cause
+// they are lost: nobody believes the log.
 func (s *workerShard) writeLate(ctx context.Context, w *Work, cause error, over bool) {
 	fenced := errors.Is(cause, errFenced)
 	stored := true // once something is not, the rest is unknown too: each would wait for NATS as long

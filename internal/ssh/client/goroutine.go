@@ -155,8 +155,9 @@ const exchange = 50 * time.Millisecond
 const glimpse = time.Millisecond
 
 // write sends the pending output and the command's input, as far as the peer accepts
-// them, for the time of exchange: then deadlines pass and what the peer sent is read. It ignores errors other than a timeout: read reports why the connection ended,
-// after processing what the server sent before.
+// them, for the time of exchange: then deadlines pass and what the peer sent is read. It ignores
+// errors other than a timeout: read reports why the connection ended, after processing what the
+// server sent before.
 func (s *session) write(ctx context.Context, c *conn) {
 	began := s.clock().Now()
 	for !s.mute && (len(s.link.client.Output()) > 0 || s.feed()) {

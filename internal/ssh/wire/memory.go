@@ -7,9 +7,8 @@ import (
 
 // A Memory lends the memory in which Clients build packets until they are let in: thousands of them
 // may wait for their servers. Clients also share the name-lists of their servers, which are the same
-// for most. Nothing in it is secret: until a packet is encrypted it stands there
-// only if it may be read on the network. The zero value is ready for use, by any number of
-// goroutines.
+// for most. Nothing in it is secret, because packets are encrypted in place as they are built. The
+// zero value is ready for use, by any number of goroutines.
 type Memory struct {
 	flights sync.Pool // of *[]byte, which are empty
 	kexInit atomic.Pointer[sharedKexInit]

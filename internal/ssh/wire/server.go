@@ -34,7 +34,8 @@ type Server struct {
 
 // NewServer returns a Server whose first bytes are in Output. Each of keys is a host key or a
 // certificate with its key; config.HostKeys, EarlyKex and StepByStep have no meaning. It panics
-// where config.Validate fails, but for a Version of SSH-1.99, which a server may have (RFC 4253 §5.1). Many Servers may share config, which must not be changed any more.
+// where config.Validate fails, but for a Version of SSH-1.99, which a server may have (RFC 4253
+// §5.1). Many Servers may share config, which must not be changed any more.
 func NewServer(config *Config, keys ...ssh.Signer) *Server {
 	s := &Server{keys: keys}
 	s.start(config, s, true)
