@@ -171,6 +171,7 @@ func (p *Planner) keys(r *config.Resolved, e hosts.Entry, program Program) ssh.K
 		AgentSocket:  p.agentSocket(r),
 		Only:         r.IdentitiesOnly,
 		NoPassphrase: r.BatchMode,
+		RSABits:      r.RequiredRSASize,
 		SHA1:         userKeysSHA1(r),
 	}
 	if e.IdentityFile != "" {

@@ -243,7 +243,7 @@ func TestRekeyTimeOfAPlainClient(t *testing.T) {
 
 func TestConnectionSettings(t *testing.T) {
 	p := planner(t, "Host set\n ConnectionAttempts 4\n TCPKeepAlive yes\n ServerAliveInterval 7\n ServerAliveCountMax 9\n RekeyLimit 1M 1h\n"+
-		"Host batch\n BatchMode yes\n CASignatureAlgorithms ssh-ed25519\nHost none\n PubkeyAuthentication no\n BatchMode yes\n"+
+		"Host batch\n BatchMode yes\n RequiredRSASize 3072\n CASignatureAlgorithms ssh-ed25519\nHost none\n PubkeyAuthentication no\n BatchMode yes\n"+
 		"Host no\n TCPKeepAlive no\n ServerAliveCountMax 0\nHost three\n ServerAliveCountMax 3\n", nil)
 	for name, want := range map[string]ssh.Settings{
 		"set": {
@@ -266,7 +266,7 @@ func TestConnectionSettings(t *testing.T) {
 	for name, batch := range map[string]bool{"batch": true, "rest": false} {
 		own := p.Target(context.Background(), host(name)).Settings()
 		want, o := own.Keys, own.Known
-		if want.NoPassphrase != batch || (o.CASignatures != nil) != batch {
+		if want.NoPassphrase != batch || (o.CASignatures != nil) != batch || (want.RSABits == 3072) != batch {
 			t.Errorf("%s: wants %+v, trusts by %q", name, want, o.CASignatures)
 		}
 	}

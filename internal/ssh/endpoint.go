@@ -141,6 +141,9 @@ type KeySpec struct {
 	Only bool
 	// NoPassphrase leaves out files that need a passphrase (BatchMode).
 	NoPassphrase bool
+	// RSABits is the minimum length of RSA keys, in bits (RequiredRSASize). Values below 2048,
+	// including 0, mean 2048.
+	RSABits int
 	// SHA1 lets RSA keys sign as ssh-rsa, for a Dialer that asks for it; without it they make no
 	// SHA-1 signature (PubkeyAcceptedAlgorithms with ssh-rsa).
 	SHA1 bool

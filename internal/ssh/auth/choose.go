@@ -76,7 +76,8 @@ func (c *selection) named(path string, err error) {
 	}
 }
 
-// add offers a key unless it is already offered or outside its validity period.
+// add offers a key unless it is already offered, outside its validity period, or shorter than the
+// configuration allows.
 func (c *selection) add(k key) {
 	blob := string(k.public.Marshal())
 	if c.seen[blob] {
@@ -85,6 +86,12 @@ func (c *selection) add(k key) {
 	c.seen[blob] = true
 	if err := validAt(k.public, c.now()); err != nil {
 		c.notice("%s: %v", k.from, err)
+		return
+	}
+	if err := longEnough(k.public, c.want.RSABits); err != nil {
+		err = fmt.Errorf("%s: %w (RequiredRSASize)", k.from, err)
+		c.notice("%v", err)
+		c.set.why = append(c.set.why, err)
 		return
 	}
 	c.set.keys = append(c.set.keys, k)

@@ -338,3 +338,30 @@ func TestAnAgentThatHungOnceIsRenewed(t *testing.T) {
 		t.Errorf("after Renew: %v", err)
 	}
 }
+
+// An RSA key that is shorter than RequiredRSASize is offered to nobody who asks for that, wherever
+// it is, with its certificate.
+func TestRequiredRSASize(t *testing.T) {
+	t.Parallel()
+	path, ed := keyFile(t, rsaKey(), ""), edKey(t)
+	cert := certificate(t, rsaKey(), nil)
+	if err := os.WriteFile(path+"-cert.pub", xssh.MarshalAuthorizedKey(cert), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	socket, _ := goAgent(t, rsaKey(), ed)
+	k := keyring(t, auth.KeyringOptions{})
+	spec := auth.KeySpec{Files: []string{path}, AgentSocket: socket, RSABits: 2048}
+	if got := offered(t, k, wanting("h", spec)); len(got) != 3 || got[1] != fingerprint(t, rsaKey()) {
+		t.Errorf("with 2048 bits: %q", got)
+	}
+	spec.RSABits = 2049
+	if got, want := offered(t, k, wanting("h", spec)), []string{fingerprint(t, ed)}; !slices.Equal(got, want) {
+		t.Errorf("with 2049 bits: %q, want %q", got, want)
+	}
+	spec.AgentSocket = ""
+	_, err := k.Signers(t.Context(), wanting("h", spec))
+	wantReason(t, err, fleet.ReasonNoIdentity)
+	if !strings.Contains(err.Error(), "an RSA key of 2048 bits, less than 2049 (RequiredRSASize)") {
+		t.Error(err)
+	}
+}

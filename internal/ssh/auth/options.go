@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -133,6 +134,8 @@ func specID(w KeySpec) string {
 	}
 	b.WriteByte(0)
 	b.WriteString(w.AgentSocket)
+	b.WriteByte(0)
+	b.WriteString(strconv.Itoa(w.RSABits))
 	b.WriteByte(0)
 	for _, set := range []bool{w.Defaults, w.Only, w.NoPassphrase, w.SHA1} {
 		if set {

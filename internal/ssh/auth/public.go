@@ -38,21 +38,27 @@ func usable(key ssh.PublicKey) error {
 		}
 		key = cert.Key
 	}
-	switch key.Type() {
-	case "ssh-dss":
+	if key.Type() == "ssh-dss" {
 		return errors.New("it is a DSA key, and those are too weak")
-	case ssh.KeyAlgoRSA:
-		able, ok := key.(ssh.CryptoPublicKey)
-		if !ok {
-			return errUnknownLength
-		}
-		pub, ok := able.CryptoPublicKey().(*rsa.PublicKey)
-		if !ok {
-			return errUnknownLength
-		}
-		if bits := pub.N.BitLen(); bits < minRSABits {
-			return fmt.Errorf("it is an RSA key of %d bits, less than %d", bits, minRSABits)
-		}
+	}
+	return longEnough(key, minRSABits)
+}
+
+// longEnough returns an error for an RSA key, or the certificate of one, with fewer bits.
+func longEnough(key ssh.PublicKey, bits int) error {
+	if key = plain(key); key.Type() != ssh.KeyAlgoRSA {
+		return nil
+	}
+	able, ok := key.(ssh.CryptoPublicKey)
+	if !ok {
+		return errUnknownLength
+	}
+	pub, ok := able.CryptoPublicKey().(*rsa.PublicKey)
+	if !ok {
+		return errUnknownLength
+	}
+	if has := pub.N.BitLen(); has < bits {
+		return fmt.Errorf("it is an RSA key of %d bits, less than %d", has, bits)
 	}
 	return nil
 }
