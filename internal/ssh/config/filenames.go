@@ -41,7 +41,8 @@ func AbsoluteFiles(option, dir string) string {
 		}
 		paths[i] = quoteWord(path)
 	}
-	return option[:strings.IndexAny(option, whitespace+"=")] + "=" + strings.Join(paths, " ")
+	keyword, _, _ := cutKeyword(strings.TrimLeft(option, whitespace))
+	return keyword + "=" + strings.Join(paths, " ")
 }
 
 // filesIn returns the paths in an option; nil for one that names no files or is malformed.

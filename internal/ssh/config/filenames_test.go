@@ -16,6 +16,8 @@ func TestFilesOfOptions(t *testing.T) {
 		"GlobalKnownHostsFile=kh":              `GlobalKnownHostsFile="/a 5%/\"x\\/kh"`,
 		`UserKnownHostsFile = "k h" /kh '#k'`:  `UserKnownHostsFile="/a 5%%/\"x\\/k h" /kh "/a 5%%/\"x\\/#k"`,
 		"CertificateFile=%dkey":                `CertificateFile="/a 5%%/\"x\\/%dkey"`,
+		`"IdentityFile"key`:                    `IdentityFile="/a 5%%/\"x\\/key"`,
+		` IdentityFile key`:                    `IdentityFile="/a 5%%/\"x\\/key"`,
 		"RevokedHostKeys none":                 "",
 		"IdentityFile ~/key":                   "",
 		"IdentityFile=%d/key":                  "",
