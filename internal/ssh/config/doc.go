@@ -29,8 +29,8 @@
 //
 // The references are readconf.c, ssh.c, misc.c and match.c. The tests compare with version 9.2;
 // additions of later versions are supported: Tag, Match tagged, localnetwork, sessiontype and
-// command, RefuseConnection, tokens and environment variables in User, SetEnv and
-// RevokedHostKeys, %j (also as part of %C), and quoting in Match lines as in all others.
+// command, RefuseConnection, tokens and environment variables in User, SetEnv,
+// RevokedHostKeys and Include, %j (also as part of %C), and quoting in Match lines as in all others.
 //
 // It is stricter than OpenSSH in these points:
 //
@@ -40,5 +40,6 @@
 //   - Group-writable files are refused, even where Debian's ssh accepts a user's private group.
 //   - A line with an open quote around its keyword, or with a NUL byte, is an error; ssh ignores
 //     the rest.
+//   - An Include with a token that depends on the host, such as %h, is an error.
 //   - A Match exec below an Include that does not apply is not run.
 package config

@@ -22,7 +22,11 @@ func readInclude(l *line) error {
 	}
 	l.node.kind = nodeInclude
 	for _, w := range words {
-		pattern, err := l.anchor(w)
+		expanded, err := l.loader.expandInclude(w)
+		if err != nil {
+			return err
+		}
+		pattern, err := l.anchor(expanded)
 		if err != nil {
 			return err
 		}
@@ -39,6 +43,16 @@ func readInclude(l *line) error {
 		}
 	}
 	return nil
+}
+
+// tokensInclude are the %-tokens that mean the same for every host: a file is read once for all.
+const tokensInclude = "Ldilu"
+
+// expandInclude expands environment variables and tokens in an argument of Include, as OpenSSH
+// does since 9.9; it is an error where they depend on the host.
+func (l *loader) expandInclude(path string) (string, error) {
+	t := &tokens{thisHost: l.local.Hostname, home: l.local.Home, uid: l.local.uid(), user: l.local.User}
+	return t.expand(path, tokensInclude, l.local.Getenv)
 }
 
 // anchor returns the absolute path of an Include argument: relative to ~/.ssh in a user's

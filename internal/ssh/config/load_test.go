@@ -150,6 +150,34 @@ func TestIncludePaths(t *testing.T) {
 	}
 }
 
+// Tokens and variables in an Include are expanded, or refused where they depend on the host: a path
+// that is taken literally would name no file, and its lines would be missing in silence.
+func TestIncludeTokens(t *testing.T) {
+	home := t.TempDir()
+	writeFile(t, home+"/.ssh/work", "User included\n")
+	local := me(home)
+	local.Getenv = func(name string) (string, bool) { return "work", name == "SITE" }
+	for text, want := range map[string]string{
+		"Include ${SITE}":           "included",
+		"Include %d/.ssh/wo*":       "included",
+		"Include ~/.ssh/${SITE}":    "included",
+		"Include other%%":           "me",
+		"Include ${NO_SUCH_SITE}":   "is not set",
+		"Include conf.d/%h":         "unknown token",
+		"Include %d/.ssh/${SITE":    "bad environment variable",
+		"Host x\nInclude conf.d/%n": "unknown token",
+	} {
+		c, err := tryLoad(t, text+"\n", func(o *config.LoadOptions) { o.Local = local })
+		if err != nil {
+			wantError(t, err, want)
+			continue
+		}
+		if got := resolve(t, c, "h").User; got != want {
+			t.Errorf("%q: user %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestMatchLaterThanOracle(t *testing.T) {
 	addresses := func(o *config.LoadOptions) {
 		o.Local.Addresses = func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("10.1.2.3")}, nil }
