@@ -55,6 +55,8 @@ func (l *agentClient) serve(ctx context.Context, conn net.Conn, calls []*call) [
 		_ = conn.Close() // nothing is left to send
 		reader.Wait()
 	}()
+	// An agent that does not read, as while it asks a person, must not keep close waiting.
+	defer context.AfterFunc(ctx, func() { _ = conn.SetWriteDeadline(time.Unix(1, 0)) })()
 	e := &agentConn{agentClient: l, conn: conn, timer: time.NewTimer(l.limit)}
 	defer e.timer.Stop()
 	return e.serve(ctx, calls, replies)
@@ -77,7 +79,11 @@ func readReplies(conn net.Conn, replies chan<- reply, left <-chan struct{}) {
 
 func (e *agentConn) serve(ctx context.Context, calls []*call, replies <-chan reply) []*call {
 	for {
-		if err := e.send(calls); err != nil {
+		if err := e.send(ctx, calls); err != nil {
+			if ctx.Err() != nil {
+				e.failAll(e.flight, errClosed)
+				return nil
+			}
 			if timedOut(err) { // the agent does not even read
 				e.hung.Store(true)
 			}
@@ -139,7 +145,7 @@ func (e *agentConn) gather(c *call) []*call {
 }
 
 // send writes requests. It skips cancelled calls and those that only open a connection.
-func (e *agentConn) send(calls []*call) error {
+func (e *agentConn) send(ctx context.Context, calls []*call) error {
 	var b []byte
 	for _, c := range calls {
 		switch {
@@ -158,6 +164,9 @@ func (e *agentConn) send(calls []*call) error {
 	}
 	if err := e.conn.SetWriteDeadline(time.Now().Add(e.limit)); err != nil {
 		return err
+	}
+	if ctx.Err() != nil { // its deadline may have been overwritten just now
+		return errClosed
 	}
 	_, err := e.conn.Write(b)
 	return err

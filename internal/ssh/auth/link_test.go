@@ -369,3 +369,26 @@ func TestCloseEndsWhatIsUnderWay(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The same holds while the agent does not read what is being written.
+func TestCloseEndsAWrite(t *testing.T) {
+	t.Parallel()
+	arrived, release := make(chan struct{}), make(chan struct{})
+	l, _ := newTestLink(t, time.Hour, func(p *peer) {
+		_, _ = p.r.Peek(1)
+		close(arrived)
+		<-release
+	})
+	t.Cleanup(func() { close(release) })
+	var work sync.WaitGroup
+	for range 4 { // each is longer than what the socket holds
+		work.Go(func() {
+			if _, err := l.ask(t.Context(), strings.Repeat("x", maxMessage)); !errors.Is(err, errClosed) {
+				t.Error(err)
+			}
+		})
+	}
+	<-arrived
+	l.close()
+	work.Wait()
+}
