@@ -96,9 +96,16 @@ type Passwords struct {
 // An account is the unit that failed logins are counted against.
 type account struct {
 	user, address string
+	way           string // the jump hosts: behind others, a private address is another server's
 }
 
-func accountOf(t fleet.Target) account { return account{t.User, t.Address()} }
+func accountOf(t fleet.Target) account {
+	a := account{user: t.User, address: t.Address()}
+	for route := t.Route; route != nil && route.Via != nil; route = route.Via.Route {
+		a.way += route.Via.Address() + " "
+	}
+	return a
+}
 
 // A state is the password's state for an account.
 type state uint8

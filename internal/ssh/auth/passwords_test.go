@@ -484,3 +484,23 @@ func TestRenew(t *testing.T) {
 	p.Renew()
 	wantPassword(t, p, host(2))
 }
+
+// Behind other jump hosts, the same address is that of another server.
+func TestAPasswordForTheSameAddressBehindOtherJumpHosts(t *testing.T) {
+	t.Parallel()
+	p := passwords(t, auth.PasswordOptions{})
+	behind := func(jumps ...string) fleet.Target {
+		target := fleet.Target{Host: fleet.Host{Name: "10.0.0.5"}, User: "me"}
+		next := &target
+		for _, name := range jumps {
+			next.Route = &fleet.Route{Via: &fleet.Target{Host: fleet.Host{Name: name}}}
+			next = next.Route.Via
+		}
+		return target
+	}
+	wantPassword(t, p, behind("east"))(false)
+	for _, target := range []fleet.Target{behind("west"), behind(), behind("east", "gate")} {
+		wantPassword(t, p, target)(true)
+	}
+	wantRefusal(t, refusalOf(t, p, behind("east")), "once already")
+}
