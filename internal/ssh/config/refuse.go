@@ -30,7 +30,11 @@ func (r *Resolved) refused(program bool) error {
 	if s := r.values.first[opRefuseConnection]; s != nil {
 		return r.problem(opRefuseConnection, fmt.Errorf("the configuration refuses it: %.200q", s.text))
 	}
-	list := refusals
+	if r.ProxyCommand != "" && r.flag(opProxyUseFdpass, false) {
+		const why = "a ProxyCommand is talked to by its input and output"
+		return r.problem(opProxyUseFdpass, notHonoured(why, "proxyusefdpass=no"))
+	}
+	list := refusals // last, because refusedAsHop passes over them
 	if !program {
 		list = slices.Concat(onlyProgram, refusals)
 	}
@@ -39,10 +43,6 @@ func (r *Resolved) refused(program bool) error {
 		if text := r.text(f.op); text != "" && !strings.EqualFold(text, f.harmless) {
 			return r.problem(f.op, notHonoured(f.why, r.config.name(f.op)+"="+f.harmless))
 		}
-	}
-	if r.ProxyCommand != "" && r.flag(opProxyUseFdpass, false) {
-		const why = "a ProxyCommand is talked to by its input and output"
-		return r.problem(opProxyUseFdpass, notHonoured(why, "proxyusefdpass=no"))
 	}
 	return nil
 }

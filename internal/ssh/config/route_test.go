@@ -30,6 +30,10 @@ Host bad
   ProxyJump checked
 Host checked
   KnownHostsCommand /bin/true
+Host passed
+  RemoteCommand login
+  ProxyCommand connect
+  ProxyUseFdpass yes
 `, func(o *config.LoadOptions) { o.Set = []string{"ConnectTimeout=9"} })
 	for _, test := range []struct{ host, jump, want string }{
 		{"plain", "", "me@plain:22"},
@@ -42,6 +46,7 @@ Host checked
 		{"loop1", "", "loop"},
 		{"self", "", "jump host loop by way of"},
 		{"bad", "", "knownhostscommand"},
+		{"plain", "passed", "proxyusefdpass"},
 		{"plain", "a b", "character ' '"},
 		{"plain", "$(id)", "character"},
 		{"plain", "x;y@a", "user name"},
