@@ -60,7 +60,7 @@ func meant(cmd *cobra.Command, word string) []string {
 		return elsewhere
 	}
 	// Two letters of two are no likeness.
-	cmd.SuggestionsMinimumDistance = min(2, len(word)/2)
+	cmd.SuggestionsMinimumDistance = min(2, max(1, len(word)-1))
 	return cmd.SuggestionsFor(word)
 }
 
