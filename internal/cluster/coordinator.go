@@ -62,6 +62,7 @@ type Coordinator struct {
 
 	// kick wakes the goroutine that makes shards. Capacity 1: one signal says it all.
 	kick  chan struct{}
+	given chan struct{} // capacity 1: wakes watch when a host is given up
 	opens chan struct{} // a place for each shard that is being opened
 
 	mu      sync.Mutex
@@ -75,6 +76,7 @@ type Coordinator struct {
 	lost    int       // hosts that were ended although their truth may still come: the log stays
 	aborts  sync.Once // calls abort
 	keep    bool      // see Keep
+	byHand  bool      // a host was given up
 
 	inputs  inputs // has its own lock, as the next
 	origins origins
@@ -151,7 +153,7 @@ func NewCoordinator(conn *Conn, o CoordinatorOptions) (*Coordinator, error) {
 		o.Notice = func(string) {}
 	}
 	c := &Coordinator{
-		CoordinatorOptions: o, conn: conn, kick: make(chan struct{}, 1), opens: make(chan struct{}, 16), state: stateRun,
+		CoordinatorOptions: o, conn: conn, kick: make(chan struct{}, 1), given: make(chan struct{}, 1), opens: make(chan struct{}, 16), state: stateRun,
 		pending: make(map[string][]*host), inShard: make(map[string]int), workers: make(map[workerAt]seen),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())

@@ -10,6 +10,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/hint"
+	"shoal/internal/ssh"
 )
 
 // onRecord adds a message of the run's stream. The server delivers them in order, one at a time.
@@ -88,12 +89,14 @@ func (c *Coordinator) settle(s *shard) {
 		return
 	}
 	s.settled = true
-	var unknown, left []*host
+	var unknown, left, givenUp []*host
 	for i, h := range s.hosts { // none if the shard itself cannot be read
 		switch st := s.fold.hosts; {
 		case s.fold.Err == nil && (st[i].result || st[i].late):
 		case s.fold.Shard == nil || s.fold.Ended(i) == fleet.OutcomeUnknown:
 			unknown = append(unknown, h)
+		case !h.givenUp.IsZero():
+			givenUp = append(givenUp, h)
 		default:
 			left = append(left, h)
 		}
@@ -103,17 +106,23 @@ func (c *Coordinator) settle(s *shard) {
 		why, closing = fleet.ReasonInterrupted, "the run was stopped, or went on elsewhere, before a worker started it"
 	}
 	again := s.split && c.state == stateRun && c.Signer != nil
-	var halves []*shard
-	if n := len(left); again && n > 1 {
-		halves = []*shard{c.newShardLocked(s.pool, left[:n/2:n/2]), c.newShardLocked(s.pool, left[n/2:])}
-		left = nil
+	var next []*shard
+	switch n := len(left); {
+	case !again || n == 0:
+	case len(givenUp) > 0: // that is why, or reason enough to try the others once more
+		next, left = []*shard{c.newShardLocked(s.pool, left)}, nil
+	case n > 1:
+		next, left = []*shard{c.newShardLocked(s.pool, left[:n/2:n/2]), c.newShardLocked(s.pool, left[n/2:])}, nil
 	}
 	if len(unknown) == 0 {
 		s.forgetLocked()
 	}
 	c.mu.Unlock()
-	for _, half := range halves {
-		c.all.Go(func() { c.open(half) })
+	for _, other := range next {
+		c.all.Go(func() { c.open(other) })
+	}
+	for _, h := range givenUp {
+		h.end(fleet.End{Outcome: fleet.OutcomeNeverStarted, Reason: fleet.ReasonInterrupted, Phase: fleet.PhaseNone, Err: ssh.ErrByHand}, nil)
 	}
 	for _, h := range left {
 		h.end(fleet.End{Outcome: fleet.OutcomeNeverStarted, Reason: why, Phase: fleet.PhaseNone, Err: errors.New(closing)}, nil)

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"shoal/fleet"
 	"shoal/internal/hint"
@@ -31,6 +32,7 @@ type host struct {
 	sending sync.Mutex  // of calls of sent and dialled, and of parts
 	ended   bool        // guarded by sending, as is the next
 	passed  [fleet.NumStreams]int64
+	givenUp time.Time // when a person gave it up, although a worker may have it; guarded by c.mu
 }
 
 // Dial implements ssh.Dialer. It records the intent and connects nowhere.
@@ -150,10 +152,25 @@ func (h *host) abandon(cause error) {
 	c.mu.Lock()
 	waits := slices.Contains(c.pending[h.pool], h)
 	c.pending[h.pool] = slices.DeleteFunc(c.pending[h.pool], func(other *host) bool { return other == h })
+	if !waits {
+		h.givenUp, c.byHand = time.Now(), true
+	}
 	c.mu.Unlock()
 	if !waits {
 		h.sent() // it is in a shard, or will be
+		select {
+		case c.given <- struct{}{}:
+		default: // it is woken
+		}
+		if !h.aside && errors.Is(cause, ssh.ErrByHand) {
+			return // the log will say whether it has begun
+		}
 	}
+	h.leave(cause)
+}
+
+// leave ends the attempt without its worker.
+func (h *host) leave(cause error) {
 	h.lose(fleet.End{Outcome: h.attempt.Execution.Interrupted(), Reason: fleet.ReasonInterrupted, Phase: h.attempt.Timeline.Phase(), Err: cause})
 }
 
@@ -234,7 +251,7 @@ func (*host) write(to io.Writer, o *fleet.Output) {
 
 // interrupt ends the attempt because the run was stopped.
 func (h *host) interrupt() {
-	h.lose(fleet.End{Outcome: h.attempt.Execution.Interrupted(), Reason: fleet.ReasonInterrupted, Phase: h.attempt.Timeline.Phase(), Err: errStopped})
+	h.leave(errStopped)
 }
 
 // lose ends the attempt although its worker may still tell more: if it may have run, the log stays.

@@ -12,6 +12,7 @@ import (
 	"shoal/fleet"
 	"shoal/hosts"
 	"shoal/internal/connect"
+	"shoal/internal/engine"
 	"shoal/internal/ssh"
 )
 
@@ -81,18 +82,45 @@ func (w *Worker) session(ctx context.Context, shard *Shard) *session {
 		s.leave()
 	}
 	// That the run is stopped comes late or not at all if this fails: no shard of it is taken any more.
-	control, _ := w.conn.nc.Subscribe(controlSubject(w.Pool, shard.Run), func(m *nats.Msg) { s.control(string(m.Data)) })
+	control, _ := w.conn.nc.Subscribe(controlSubject(w.Pool, shard.Run), func(m *nats.Msg) { s.control(m.Data) })
 	go s.work(ctx, control)
 	return s
 }
 
-func (s *session) control(state string) {
-	switch state {
+func (s *session) control(message []byte) {
+	switch string(message) {
+	case stateRun:
 	case stateDrain:
 		s.stop()
 	case stateAbort:
 		s.stop()
 		s.abort(fmt.Errorf("run %s was aborted", s.name))
+	default:
+		if g, ok := decode[givenUp](message); ok {
+			s.giveUp(g)
+		}
+	}
+}
+
+// giveUp has hosts of a shard not started, or left if they were.
+func (s *session) giveUp(g givenUp) {
+	s.mu.Lock()
+	shards := make(map[*workerShard]bool) // two if it was lost and taken again
+	for _, t := range s.targets {
+		if t.shard.shard.Number == g.Shard {
+			shards[t.shard] = true
+		}
+	}
+	s.mu.Unlock()
+	for shard := range shards {
+		shard.giveUpHosts(g.Hosts)
+	}
+}
+
+// watch cancels the attempts at hosts that were given up, before they begin or later.
+func (s *session) watch(v *engine.View, step engine.Step) {
+	if t := s.find(v.Of().Index, false); t.shard != nil {
+		t.shard.attempted(t.host, v, step)
 	}
 }
 
@@ -291,7 +319,7 @@ func (s *session) connectOptions() connect.Options {
 	if s.options.Stream > 0 {
 		e.MaxOutput = 1 // what is beyond Stream is counted; 0 would be the default
 	}
-	e.Drain = s.drain
+	e.Drain, e.Watch, e.Cancellable = s.drain, s.watch, true
 	e.Notice = func(text string) { s.worker.Notice(text) }
 	e.Intend = func(t fleet.Target, _ int, at netip.AddrPort) error {
 		from := s.find(t.Index, false)

@@ -57,7 +57,7 @@ func (c *Coordinator) freeLocked(s *shard, worker string, now time.Time) bool {
 	if c.state != stateRun || s.settled || s.closing != "" || s.fold.Done || s.fold.Err != nil || s.fold.Shard == nil {
 		return false
 	}
-	return s.fold.Worker == worker || !c.ownedLocked(s, now)
+	return s.fold.Worker == worker || !c.ownedLocked(s, now) && !c.givesUpLocked(s)
 }
 
 // ownedLocked reports whether a worker that lives works on the shard.
@@ -128,8 +128,10 @@ func (c *Coordinator) onQuestion(m *nats.Msg) {
 			s.refuse(worker, q)
 		case s.fold.Seq > q.Seq || s.fold.Seq == q.Seq && s.fold.Digest != q.Digest:
 			// What the worker has read is not what was seen here.
+		case s.fold.Worker == worker && c.givesUpLocked(s): // who works on it does not ask
+			s.giveUp(worker, question{GaveUp: s.fold.Epoch})
 		case s.fold.Shard == nil: // the follower is behind; open is what the worker has read
-			may = c.state == stateRun && !s.settled && s.closing == ""
+			may = c.state == stateRun && !s.settled && s.closing == "" && !c.givesUpLocked(s)
 		default:
 			may = c.freeLocked(s, worker, time.Now())
 		}
@@ -163,6 +165,9 @@ func (c *Coordinator) watch() {
 	for tick := time.Tick(min(time.Second, c.Lease/4)); ; {
 		select {
 		case <-tick:
+		case <-c.given:
+			c.tellGivenUp()
+			continue
 		case <-c.ctx.Done():
 			return
 		}
@@ -183,6 +188,7 @@ func (c *Coordinator) watch() {
 		c.forgetWorkersLocked(connected)
 		c.mu.Unlock()
 		c.tellState()
+		c.tellGivenUp()
 		c.checkStream()
 		for _, s := range c.toClose(time.Now()) {
 			c.closeShard(s)
@@ -243,11 +249,13 @@ func (c *Coordinator) toClose(now time.Time) (list []*shard) {
 		}
 		switch {
 		case c.ownedLocked(s, now):
-			s.closing = "" // a worker was quicker
+			s.closing, s.split = "", false // a worker was quicker
 		case c.state != stateRun:
 			s.closing, s.why = "the run was stopped before a worker started it", fleet.ReasonInterrupted
 		case s.lostEpochs() >= maxEpochs:
 			s.closing, s.why, s.split = fmt.Sprintf("%d workers were lost while they had it", s.fold.Epoch), fleet.ReasonWorkerLost, true
+		case c.givesUpLocked(s):
+			s.closing, s.why, s.split = "another host of its shard was cancelled by hand", fleet.ReasonInterrupted, true
 		default:
 			s.closing, s.why = c.unwantedLocked(s, now)
 			if s.closing == "" && s.fold.Worker != "" && now.Sub(s.hinted) > c.Lease {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"shoal/fleet"
+	"shoal/internal/engine"
+	"shoal/internal/ssh"
 )
 
 // minPause and maxPause bound the time between the beginnings of two appends of a shard: hosts become
@@ -51,13 +53,16 @@ type workerShard struct {
 	next    *intents  // those that the writer commits next
 	parts   []Part    // before the results
 	results []Result
-	bytes   int          // of both
-	sent    map[int]bool // hosts whose intent was committed in this epoch
-	tried   map[int]bool // hosts whose intent may be in the log, although it was not committed
-	before  map[int]bool // hosts that an earlier owner may have run
-	err     error        // why nothing is appended any more
-	left    bool         // the worker stops: hosts are left to others
-	leaves  func()       // called once when the first is left
+	bytes   int                  // of both
+	sent    map[int]bool         // hosts whose intent was committed in this epoch
+	tried   map[int]bool         // hosts whose intent may be in the log, although it was not committed
+	before  map[int]bool         // hosts that an earlier owner may have run
+	err     error                // why nothing is appended any more
+	waits   map[int]bool         // hosts without a result
+	given   map[int]bool         // hosts that a person has given up
+	views   map[int]*engine.View // attempts that go on
+	left    bool                 // the worker stops: hosts are left to others
+	leaves  func()               // called once when the first is left
 
 	// wake tells the writer that there is something to do. Capacity 1: one signal says it all.
 	wake chan struct{}
@@ -73,9 +78,14 @@ type intents struct {
 }
 
 func newWorkerShard(log *Log, remaining []int, writing *atomic.Int32) *workerShard {
-	s := &workerShard{log: log, shard: log.Shard, worker: log.Worker, epoch: log.Epoch, open: len(remaining), sent: make(map[int]bool), before: make(map[int]bool), next: &intents{done: make(chan struct{})}, wake: make(chan struct{}, 1), writing: writing}
+	s := &workerShard{
+		log: log, shard: log.Shard, worker: log.Worker, epoch: log.Epoch, open: len(remaining), sent: make(map[int]bool), before: make(map[int]bool),
+		waits: make(map[int]bool), given: make(map[int]bool), views: make(map[int]*engine.View),
+		next: &intents{done: make(chan struct{})}, wake: make(chan struct{}, 1), writing: writing,
+	}
 	s.room.L = &s.mu
 	for _, i := range remaining {
+		s.waits[i] = true
 		if log.hosts[i].intended != 0 {
 			s.before[i] = true
 		}
@@ -98,6 +108,10 @@ func (s *workerShard) intend(host int, at netip.AddrPort) error {
 		s.mu.Unlock()
 		return err
 	}
+	if s.given[host] { // its end may be in the log by now
+		s.mu.Unlock()
+		return &fleet.Error{Reason: fleet.ReasonInterrupted, Err: ssh.ErrByHand}
+	}
 	mine := s.next
 	mine.hosts = append(mine.hosts, host)
 	if at.IsValid() {
@@ -112,26 +126,70 @@ func (s *workerShard) intend(host int, at netip.AddrPort) error {
 	return mine.err
 }
 
+// giveUpHosts has the attempts at hosts that a person has given up end. Of hosts whose turn has not come it is told at once,
+// and they never begin.
+func (s *workerShard) giveUpHosts(hosts []int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, i := range hosts {
+		if s.given[i] || !s.waits[i] {
+			continue
+		}
+		s.given[i] = true
+		switch v := s.views[i]; {
+		case v != nil:
+			v.Cancel()
+		case !s.sent[i]: // otherwise it waits for another attempt
+			delete(s.waits, i)
+			s.queueLocked(i, fleet.Result{End: fleet.End{Outcome: fleet.OutcomeCancelled, Reason: fleet.ReasonInterrupted, Err: ssh.ErrByHand}})
+			s.signal()
+		}
+	}
+}
+
+// attempted hears of the attempts at a host.
+func (s *workerShard) attempted(host int, v *engine.View, step engine.Step) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch step {
+	case engine.Connecting:
+		if s.views[host] = v; s.given[host] {
+			v.Cancel()
+		}
+	case engine.Ended:
+		delete(s.views, host)
+	}
+}
+
 // result takes the result of a host. It waits while too much is queued.
 func (s *workerShard) result(host int, res fleet.Result, stopping bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.signal()
 	defer func() { s.open-- }() // not before the result is queued, or the writer takes the shard for done
-	if stopping && res.Outcome == fleet.OutcomeCancelled {
+	if s.given[host] && !s.waits[host] {
+		return // it was told
+	}
+	delete(s.waits, host)
+	if stopping && res.Outcome == fleet.OutcomeCancelled && !s.given[host] {
 		if !s.left && s.leaves != nil {
 			s.leaves()
 		}
 		s.left = true // another worker runs it
 		return
 	}
+	s.queueLocked(host, res)
+}
+
+// queueLocked queues the result of a host for the log.
+func (s *workerShard) queueLocked(host int, res fleet.Result) {
 	if s.before[host] && res.Outcome.DidNotRun() && !s.sent[host] {
 		// Whoever had the shard before may have run it.
 		s.next.hosts = append(s.next.hosts, host)
 		res.Outcome, res.Err = fleet.OutcomeUnknown, fmt.Errorf("a worker that is gone may have run it; this one did not: %w", errors.Join(res.Err))
 	}
 	size := len(res.Stdout.Bytes) + len(res.Stderr.Bytes)
-	for s.bytes > 0 && s.bytes+size > maxQueue {
+	for size > 0 && s.bytes > 0 && s.bytes+size > maxQueue { // without output it needs no room
 		s.room.Wait()
 	}
 	res.Target = fleet.Target{}

@@ -15,7 +15,7 @@ import (
 // A shard is not done while a result waits for room.
 func TestDoneAfterLastResult(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &workerShard{open: 2, sent: map[int]bool{0: true, 1: true}, next: &intents{done: make(chan struct{})}, wake: make(chan struct{}, 1)}
+		s := &workerShard{open: 2, sent: map[int]bool{0: true, 1: true}, waits: map[int]bool{0: true, 1: true}, next: &intents{done: make(chan struct{})}, wake: make(chan struct{}, 1)}
 		s.room.L = &s.mu
 		var engine sync.WaitGroup
 		engine.Go(func() {
