@@ -70,17 +70,18 @@ func asksFirst(s ssh.Signer) bool {
 const certSuffix = "-cert-v01@openssh.com"
 
 // algorithm returns the name under which the key is offered (RFC 8332 §3.2 for
-// RSA), or "" if the server accepts none of the key's algorithms. taken are those
-// that the server has named; nil means that it has named none yet.
-func (c *candidate) algorithm(taken []string, t traits) string {
+// RSA), or "" if the server or the target's settings accept none of the key's algorithms.
+// taken are those that the server has named; nil means that it has named none yet.
+func (c *candidate) algorithm(taken []string, t traits, allowed func(string) bool) string {
 	kind := c.signer.PublicKey().Type()
-	plain, isCert := strings.CutSuffix(kind, certSuffix)
-	switch {
-	case plain != ssh.KeyAlgoRSA:
-		return kind
-	case c.sha1 && taken != nil && !slices.Contains(taken, plain):
-		return ""
-	case c.sha1:
+	plain, suffix := kind, ""
+	if base, isCert := strings.CutSuffix(kind, certSuffix); isCert {
+		plain, suffix = base, certSuffix
+	}
+	if plain != ssh.KeyAlgoRSA || c.sha1 {
+		if c.sha1 && taken != nil && !slices.Contains(taken, plain) || !allowed(kind) {
+			return ""
+		}
 		return kind
 	}
 	sha2 := []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
@@ -88,13 +89,9 @@ func (c *candidate) algorithm(taken []string, t traits) string {
 		sha2 = []string{ssh.KeyAlgoRSASHA256}
 	}
 	for _, name := range sha2 {
-		if taken != nil && !slices.Contains(taken, name) || !c.signsWith(name) {
-			continue
+		if (taken == nil || slices.Contains(taken, name)) && c.signsWith(name) && allowed(name+suffix) {
+			return name + suffix
 		}
-		if isCert {
-			return name + certSuffix
-		}
-		return name
 	}
 	return ""
 }

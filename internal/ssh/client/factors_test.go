@@ -57,6 +57,11 @@ type toucher struct{ xssh.Signer }
 
 func (toucher) AskFirst() bool { return true }
 
+// A touchedRSA is a toucher that can choose how it signs.
+type touchedRSA struct{ xssh.MultiAlgorithmSigner }
+
+func (touchedRSA) AskFirst() bool { return true }
+
 // An unable key cannot sign.
 type unable struct{ xssh.Signer }
 
@@ -84,5 +89,25 @@ func TestNoCommandBehindAQuestion(t *testing.T) {
 	r.run(t, runs.command()).ok(t, "done\n")
 	if !r.early() || r.sent("exec") != 1 || runs.runs(t) != 2 {
 		t.Errorf("early %t, sent %d times, ran %d times; want true, 1, 2", r.early(), r.sent("exec"), runs.runs(t))
+	}
+}
+
+// An RSA key signs by the best algorithm that PubkeyAcceptedAlgorithms leaves, and is not passed
+// over because the server would take a better one.
+func TestAllowedAlgorithmOfAnRSAKey(t *testing.T) {
+	t.Parallel()
+	key := newSigner(t, sshdtest.RSA)
+	s := sshdtest.OpenSSH(t, sshdtest.WithAuthorized(key.PublicKey()))
+	for _, signer := range []xssh.Signer{key, touchedRSA{key.(xssh.MultiAlgorithmSigner)}} {
+		for _, name := range []string{xssh.KeyAlgoRSASHA256, xssh.KeyAlgoRSASHA512} {
+			r := newRig(s.Host, s.HostKeys, signer)
+			r.settings = &ssh.Settings{UserKeys: []string{xssh.KeyAlgoED25519, name}}
+			r.run(t, "true").ok(t, "")
+		}
+		r := newRig(s.Host, s.HostKeys, signer)
+		r.settings = &ssh.Settings{UserKeys: []string{xssh.KeyAlgoED25519}}
+		if e := r.run(t, "true"); e.Outcome != fleet.OutcomeNeverStarted {
+			t.Errorf("without its algorithms: %v, %v", e.Outcome, e.Reason)
+		}
 	}
 }

@@ -151,8 +151,8 @@ func (l *login) tryKey() (sent bool, f *fleet.Error) {
 	for l.next < len(l.keys) {
 		k := &l.keys[l.next]
 		l.next++
-		algorithm := k.algorithm(h.link.client.SignatureAlgorithms(), h.server.traits)
-		if algorithm == "" || !l.allowed(algorithm) {
+		algorithm := k.algorithm(h.link.client.SignatureAlgorithms(), h.server.traits, l.allowed)
+		if algorithm == "" {
 			continue
 		}
 		l.accepted = k.blob
@@ -230,7 +230,7 @@ func (l *login) take(ev wire.Event) *fleet.Error {
 	case wire.PublicKeyOK:
 		k := &l.keys[l.next-1]
 		h := l.handshake
-		if !l.sign(k, k.algorithm(h.link.client.SignatureAlgorithms(), h.server.traits)) {
+		if !l.sign(k, k.algorithm(h.link.client.SignatureAlgorithms(), h.server.traits, l.allowed)) {
 			if f := l.overdue(l.signErr); f != nil {
 				return f
 			}
