@@ -52,7 +52,8 @@ type KeyringOptions struct {
 	MaxKeys int
 	// SignTimeout bounds the agent's list, a connection, and each signature, counted from when
 	// the request is next to be answered; 0 means 20 s. It excludes the wait for other
-	// signatures, which ends with the attempt. An agent that takes longer is not asked again.
+	// signatures, which ends with the attempt. An agent that takes longer is not asked again before
+	// Keyring.Renew.
 	SignTimeout time.Duration
 }
 
