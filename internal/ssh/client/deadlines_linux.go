@@ -21,7 +21,7 @@ type deadlines struct {
 	mu    sync.Mutex
 	conns dueConns
 	timer *time.Timer // for the first of conns, or the end of a slot; nil before there was one
-	calm  calm
+	quiet quiet
 }
 
 // slot is how long a connection without a command may wait for what is due.
@@ -55,14 +55,14 @@ func (d *deadlines) set(p *loopConn, at time.Time, patient bool) {
 
 func endOfSlot(t time.Duration) time.Duration { return (t + slot - 1).Truncate(slot) }
 
-// resetLocked sets the timer for the first connection, or the end of the slot if some are calm.
+// resetLocked sets the timer for the first connection, or the end of the slot if some are quiet.
 func (d *deadlines) resetLocked() {
-	if len(d.conns) == 0 && d.calm.conns == 0 {
+	if len(d.conns) == 0 && d.quiet.conns == 0 {
 		return
 	}
 	now := time.Since(d.began)
 	wait := endOfSlot(now+1) - now
-	if d.calm.conns == 0 || len(d.conns) > 0 && d.conns[0].due-now < wait {
+	if d.quiet.conns == 0 || len(d.conns) > 0 && d.conns[0].due-now < wait {
 		wait = d.conns[0].due - now
 	}
 	if d.timer == nil {
@@ -79,12 +79,12 @@ func (d *deadlines) remove(p *loopConn) {
 	if p.place > 0 {
 		heap.Remove(&d.conns, int(p.place)-1)
 	}
-	if p.calm {
-		d.calm.conns--
+	if p.quiet {
+		d.quiet.conns--
 	}
 }
 
-// expire schedules the connections that are due, and the calm ones whose server has sent something.
+// expire schedules the connections that are due, and the quiet ones whose server has sent something.
 func (d *deadlines) expire() {
 	due, events := d.takeDue()
 	for _, p := range due {
@@ -103,7 +103,7 @@ func (d *deadlines) takeDue() (due []*loopConn, events []unix.EpollEvent) {
 		due = append(due, heap.Pop(&d.conns).(*loopConn))
 	}
 	d.resetLocked()
-	return due, d.calm.events()
+	return due, d.quiet.events()
 }
 
 // stop is called when there are no connections any more.
@@ -113,7 +113,7 @@ func (d *deadlines) stop() {
 	if d.timer != nil {
 		d.timer.Stop()
 	}
-	d.calm.close()
+	d.quiet.close()
 }
 
 // dueConns is a heap, the earliest first. Each connection's place is 1 + its index.

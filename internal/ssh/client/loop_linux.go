@@ -20,7 +20,7 @@ import (
 //
 //	epoll → poll, one goroutine → ready → workers → session → done
 //	        timers, ended contexts, Close ↗
-//	        calm connections, by a timer ↗
+//	        quiet connections, by a timer ↗
 //
 // One worker at a time works on a connection; what happens to the connection
 // meanwhile is handled afterwards.
@@ -38,12 +38,12 @@ type loop struct {
 
 	deadlines deadlines
 
-	mu      sync.Mutex
-	parked  []*loopConn // by descriptor; nil: another's descriptor
-	watches map[context.Context]*watch
-	active  int // connections that are not released
-	quiet   *sync.Cond
-	closed  bool
+	mu       sync.Mutex
+	parked   []*loopConn // by descriptor; nil: another's descriptor
+	watches  map[context.Context]*watch
+	active   int        // connections that are not released
+	released *sync.Cond // active has become less
+	closed   bool
 }
 
 // A watch stops the connections of a run when its context ends.
@@ -78,12 +78,12 @@ func newLoop() (*loop, error) {
 		ready:   make(chan *loopConn),
 		watches: make(map[context.Context]*watch),
 	}
-	if l.deadlines.calm, err = newCalm(); err != nil {
+	if l.deadlines.quiet, err = newQuiet(); err != nil {
 		_ = l.epoll.Close()
 		return nil, err
 	}
 	l.deadlines.loop, l.deadlines.began = l, time.Now()
-	l.quiet = sync.NewCond(&l.mu)
+	l.released = sync.NewCond(&l.mu)
 	for range runtime.GOMAXPROCS(0) {
 		l.workers.Go(func() {
 			buf := make([]byte, loopBuffer)
@@ -279,7 +279,7 @@ func (l *loop) left() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.active--
-	l.quiet.Broadcast()
+	l.released.Broadcast()
 }
 
 // close abandons all connections and ends the loop.
@@ -290,7 +290,7 @@ func (l *loop) close() error {
 	l.each(nil, func(p *loopConn) { _ = p.conn.Close() })
 	l.mu.Lock()
 	for l.active > 0 {
-		l.quiet.Wait()
+		l.released.Wait()
 	}
 	l.mu.Unlock()
 	l.deadlines.stop()

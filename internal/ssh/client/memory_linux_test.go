@@ -60,7 +60,7 @@ func TestConfigurationsAreShared(t *testing.T) {
 // deadline that moves to a later time is not lost.
 func TestDeadlines(t *testing.T) {
 	// The timer does nothing: this test takes what is due itself.
-	d := &deadlines{began: time.Now(), timer: time.AfterFunc(time.Hour, func() {}), calm: calm{fd: -1}}
+	d := &deadlines{began: time.Now(), timer: time.AfterFunc(time.Hour, func() {}), quiet: quiet{fd: -1}}
 	at := func(seconds int) time.Time { return d.began.Add(time.Duration(seconds) * time.Second) }
 	conns := make([]loopConn, 100)
 	for i := range conns {

@@ -25,7 +25,7 @@ type loopConn struct {
 	watched bool        // registered with epoll
 	room    bool        // wait for EPOLLOUT too
 	unsent  bool        // flush stopped although more can be written: see turn
-	calm    bool        // registered with deadlines.calm, whose mu guards changes
+	quiet   bool        // registered with deadlines.quiet, whose mu guards changes
 
 	// Of loop.deadlines, whose mu guards them.
 	place int32         // in its heap; 0: not there
@@ -120,7 +120,7 @@ func (p *loopConn) run(buf []byte) {
 		p.startNext(buf)
 		drained := p.work(buf)
 		p.rest()
-		p.becomeCalm()
+		p.becomeQuiet()
 		if p.conn.session.end != nil {
 			p.finish()
 			return
@@ -161,7 +161,7 @@ func (p *loopConn) startNext(buf []byte) {
 	if s := p.conn.session; !s.resting() || s.end != nil || !p.conn.hasNext() {
 		return
 	}
-	if p.beAttentive(buf); p.conn.session.end != nil {
+	if p.leaveQuiet(buf); p.conn.session.end != nil {
 		return
 	}
 	n := p.conn.adopt()

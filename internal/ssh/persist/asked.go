@@ -44,7 +44,7 @@ func (d *Dialer) asked(number uint32, b *dec) error {
 		if err := b.done(); err != nil {
 			return err
 		}
-		d.crew.run(func() { r.intend(number, at) })
+		d.goroutines.run(func() { r.intend(number, at) })
 		return nil
 	}
 	all := way(r.attempt.Target)
@@ -52,7 +52,7 @@ func (d *Dialer) asked(number uint32, b *dec) error {
 		return errMalformed
 	}
 	ask := &asking{remote: r, hop: int(hop), target: all[hop], ctx: r.context(), body: dec{b: append([]byte(nil), b.b...)}}
-	d.crew.run(func() {
+	d.goroutines.run(func() {
 		fields, err := ask.answer(q)
 		if !d.link.send(kindAnswer, number, func(e *enc) {
 			if encodeRefusal(e, err); err == nil && fields != nil {

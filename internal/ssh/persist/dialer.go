@@ -46,11 +46,11 @@ type Options struct {
 
 // A Dialer passes attempts on to a holder. It implements ssh.Dialer.
 type Dialer struct {
-	opts     Options
-	link     *link
-	all      sync.WaitGroup // goroutines
-	crew     *crew          // some of them
-	settings sync.Mutex     // held while settings are numbered and sent
+	opts       Options
+	link       *link
+	all        sync.WaitGroup // goroutines
+	goroutines *goroutines    // some of them
+	settings   sync.Mutex     // held while settings are numbered and sent
 
 	mu       sync.Mutex
 	attempts map[uint32]*remote
@@ -88,7 +88,7 @@ func New(ctx context.Context, c net.Conn, o Options) (*Dialer, error) {
 		return nil, err
 	}
 	d := &Dialer{opts: o, link: l, attempts: make(map[uint32]*remote), drains: make(map[<-chan struct{}]bool), numbers: make(map[*ssh.Settings]uint32), stop: make(chan struct{})}
-	d.crew = newCrew(&d.all, d.stop)
+	d.goroutines = newGoroutines(&d.all, d.stop)
 	d.all.Go(func() { d.read(from) })
 	d.all.Go(d.watch)
 	return d, nil

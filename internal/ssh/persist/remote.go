@@ -281,7 +281,7 @@ func (r *remote) queueLocked(ev event) {
 	r.events, r.waiting = append(r.events, ev), r.waiting+len(ev.bytes)
 	if !r.busy {
 		r.busy = true
-		r.dialer.crew.run(r.drain)
+		r.dialer.goroutines.run(r.drain)
 	}
 }
 

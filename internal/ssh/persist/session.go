@@ -17,15 +17,15 @@ import (
 
 // A session is the holder's side of one run.
 type session struct {
-	holder *Holder
-	line   *line
-	link   *link
-	began  time.Time       // by the holder's clock
-	heard  atomic.Int64    // time.Duration after that: the run has last sent something
-	ctx    context.Context // ends with the run
-	cancel context.CancelCauseFunc
-	all    sync.WaitGroup // goroutines, and attempts that were started
-	crew   *crew          // some of them
+	holder     *Holder
+	line       *line
+	link       *link
+	began      time.Time       // by the holder's clock
+	heard      atomic.Int64    // time.Duration after that: the run has last sent something
+	ctx        context.Context // ends with the run
+	cancel     context.CancelCauseFunc
+	all        sync.WaitGroup // goroutines, and attempts that were started
+	goroutines *goroutines    // some of them
 
 	mu       sync.Mutex
 	settings map[uint32]*ssh.Settings
@@ -42,7 +42,7 @@ func newSession(ctx context.Context, h *Holder, l *line, k *link) *session {
 		conns: make(map[uint32]ssh.Conn), calls: make(map[uint32]chan []byte), keys: make(map[string]xssh.PublicKey),
 	}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
-	s.crew = newCrew(&s.all, s.ctx.Done())
+	s.goroutines = newGoroutines(&s.all, s.ctx.Done())
 	s.began = h.clock.Now()
 	return s
 }
@@ -103,7 +103,7 @@ func (s *session) take(f frame) error {
 		if err != nil {
 			return s.refuse(kindFailed, f.id, err)
 		}
-		s.crew.run(w.open)
+		s.goroutines.run(w.open)
 		return nil
 	case kindNext:
 		on, intended := uint32(b.uint()), b.bool()
@@ -115,7 +115,7 @@ func (s *session) take(f frame) error {
 		s.mu.Lock()
 		c := s.conns[on]
 		s.mu.Unlock()
-		s.crew.run(func() { w.next(c) })
+		s.goroutines.run(func() { w.next(c) })
 		return nil
 	case kindClose:
 		s.mu.Lock()
@@ -123,7 +123,7 @@ func (s *session) take(f frame) error {
 		delete(s.conns, f.id)
 		s.mu.Unlock()
 		if c != nil {
-			s.crew.run(func() {
+			s.goroutines.run(func() {
 				_ = c.Close()
 				if w != nil {
 					w.closed()
@@ -298,7 +298,7 @@ func (in *inflow) add(p []byte, ended error) error {
 	wake := in.wake
 	in.mu.Unlock()
 	if wake != nil {
-		in.work.session.crew.run(wake)
+		in.work.session.goroutines.run(wake)
 	}
 	return nil
 }

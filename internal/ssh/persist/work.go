@@ -183,13 +183,13 @@ func (w *work) take(k kind, b *dec) error {
 		w.mu.Lock()
 		w.intended = intended
 		w.mu.Unlock()
-		s.crew.run(func() { c.Start(w.ctx, w.ended) })
+		s.goroutines.run(func() { c.Start(w.ctx, w.ended) })
 	case kindCancel:
 		why := b.str()
 		if err := b.done(); err != nil {
 			return err
 		}
-		s.crew.run(func() { w.cancel(errors.New(why)) })
+		s.goroutines.run(func() { w.cancel(errors.New(why)) })
 	case kindDrain:
 		w.mu.Lock()
 		if !w.drained {

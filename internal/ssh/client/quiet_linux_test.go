@@ -12,8 +12,8 @@ import (
 	"shoal/internal/sshdtest"
 )
 
-// calmly makes r's connections calm at their first deadline, and returns the loop's.
-func calmly(t *testing.T, r *rig, d *Dialer) *deadlines {
+// makeQuiet makes r's connections quiet at their first deadline, and returns the loop's.
+func makeQuiet(t *testing.T, r *rig, d *Dialer) *deadlines {
 	t.Helper()
 	l := d.parking.running()
 	if l == nil {
@@ -21,35 +21,35 @@ func calmly(t *testing.T, r *rig, d *Dialer) *deadlines {
 	}
 	l.deadlines.mu.Lock()
 	defer l.deadlines.mu.Unlock()
-	l.deadlines.calm.after = 0
+	l.deadlines.quiet.after = 0
 	return &l.deadlines
 }
 
-// waitCalm waits until n connections are calm.
-func (d *deadlines) waitCalm(n int) {
+// waitQuiet waits until n connections are quiet.
+func (d *deadlines) waitQuiet(n int) {
 	for {
 		d.mu.Lock()
-		calm := d.calm.conns
+		quiet := d.quiet.conns
 		d.mu.Unlock()
-		if calm == n {
+		if quiet == n {
 			return
 		}
 		time.Sleep(time.Millisecond)
 	}
 }
 
-// A calm connection answers, exchanges keys and runs commands as before, and its end is noticed.
-func TestCalmConnections(t *testing.T) {
+// A quiet connection answers, exchanges keys and runs commands as before, and its end is noticed.
+func TestQuietConnections(t *testing.T) {
 	t.Parallel()
 	r := rigFor(sshdtest.OpenSSH(t, sshdtest.WithConfig("ClientAliveInterval 1", "ClientAliveCountMax 1")))
 	r.settings, r.Timeouts.Alive = &ssh.Settings{RekeyAfter: 300 * time.Millisecond}, 200*time.Millisecond
 	exchanged := r.countExchanges()
 	dialer := r.newDialer(t)
 	defer func() { _ = dialer.Close() }()
-	d := calmly(t, r, dialer)
+	d := makeQuiet(t, r, dialer)
 	one, two := keepOne(t, r, dialer), keepOne(t, r, dialer)
 	for range 3 {
-		d.waitCalm(2)
+		d.waitQuiet(2)
 		one.exchanges(t, exchanged, 2)
 		one.ok(t, "echo on", "on\n")
 	}
@@ -57,7 +57,7 @@ func TestCalmConnections(t *testing.T) {
 	if cause := <-one.ended; !errors.Is(cause, errClosedHere) {
 		t.Errorf("ended by %v", cause)
 	}
-	d.waitCalm(1)
+	d.waitQuiet(1)
 	if end, _ := two.next(t.Context(), "kill -9 $PPID"); end.Outcome != fleet.OutcomeUnknown || end.Reason != fleet.ReasonConnClosed {
 		t.Errorf("%+v", end)
 	}
@@ -66,9 +66,9 @@ func TestCalmConnections(t *testing.T) {
 	}
 }
 
-// A calm connection that its server has closed gets no command, also if nobody has looked yet, and if the
+// A quiet connection that its server has closed gets no command, also if nobody has looked yet, and if the
 // server has sent something before.
-func TestCalmConnectionIsClosed(t *testing.T) {
+func TestQuietConnectionIsClosed(t *testing.T) {
 	t.Parallel()
 	for name, config := range map[string][]string{
 		"at once":          {"UnusedConnectionTimeout 1"},
@@ -81,9 +81,9 @@ func TestCalmConnectionIsClosed(t *testing.T) {
 			dialer := r.newDialer(t)
 			defer func() { _ = dialer.Close() }()
 			dialer.settle = 0 // a command would be sent with the opening of its channel
-			d := calmly(t, r, dialer)
+			d := makeQuiet(t, r, dialer)
 			k := keepOne(t, r, dialer)
-			d.waitCalm(1)
+			d.waitQuiet(1)
 			d.mu.Lock()
 			d.timer.Stop() // nobody looks
 			d.mu.Unlock()

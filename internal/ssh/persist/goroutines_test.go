@@ -6,12 +6,12 @@ import (
 	"testing/synctest"
 )
 
-// A crew runs everything at once, keeps some of its goroutines for what follows, and none when it stops.
-func TestCrew(t *testing.T) {
+// They run everything at once, some stay for what follows, and none after the stop.
+func TestGoroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var all, running sync.WaitGroup
 		stop, release := make(chan struct{}), make(chan struct{})
-		c := newCrew(&all, stop)
+		c := newGoroutines(&all, stop)
 		const n = 3 * maxIdle
 		running.Add(n)
 		for range n {
@@ -33,7 +33,7 @@ func TestCrew(t *testing.T) {
 		all.Wait()
 		c.run(func() { ran = false })
 		if all.Wait(); ran {
-			t.Error("nothing runs after the crew has stopped")
+			t.Error("nothing runs after the stop")
 		}
 	})
 }
