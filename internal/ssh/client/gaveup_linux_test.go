@@ -2,10 +2,8 @@ package client
 
 import (
 	"context"
-	"io"
 	"net"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -58,17 +56,7 @@ func TestKernelGivesUp(t *testing.T) {
 			s := sshdtest.OpenSSH(t)
 			var deaf atomic.Bool
 			released := make(chan struct{})
-			middle := startRelay(t, fleet.Target{Host: s.Host}.Address(), func(client, server *net.TCPConn) {
-				_ = client.SetReadBuffer(4 << 10)
-				var both sync.WaitGroup
-				both.Go(func() {
-					_, _ = io.Copy(server, untilDeaf{client, &deaf, released})
-					_ = server.CloseWrite()
-				})
-				both.Go(func() { _, _ = io.Copy(client, server); _ = client.CloseWrite() })
-				both.Wait()
-				_, _ = client.Close(), server.Close()
-			})
+			middle := startDeafRelay(t, s, &deaf, released)
 			r := rigFor(s)
 			r.host.Port, r.Park, r.Network = middle.port(), park, impatient{r, t}
 			d := r.newDialer(t)

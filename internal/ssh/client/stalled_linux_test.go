@@ -14,6 +14,23 @@ import (
 	"shoal/internal/sshdtest"
 )
 
+// startDeafRelay relays to s, and reads nothing more of what clients send once deaf is set, until released
+// is closed.
+func startDeafRelay(t *testing.T, s *sshdtest.Server, deaf *atomic.Bool, released <-chan struct{}) *relay {
+	t.Helper()
+	return startRelay(t, fleet.Target{Host: s.Host}.Address(), func(client, server *net.TCPConn) {
+		_ = client.SetReadBuffer(4 << 10)
+		var both sync.WaitGroup
+		both.Go(func() {
+			_, _ = io.Copy(server, untilDeaf{client, deaf, released})
+			_ = server.CloseWrite()
+		})
+		both.Go(func() { _, _ = io.Copy(client, server); _ = client.CloseWrite() })
+		both.Wait()
+		_, _ = client.Close(), server.Close()
+	})
+}
+
 // A server stops reading while more is pending for it than the kernels buffer
 // (faults.md T11). It delays no other connection, and ends at a deadline.
 // faults.md: T11
@@ -22,17 +39,7 @@ func TestServerStopsReading(t *testing.T) {
 	s := sshdtest.OpenSSH(t)
 	var deaf atomic.Bool
 	released := make(chan struct{})
-	middle := startRelay(t, fleet.Target{Host: s.Host}.Address(), func(client, server *net.TCPConn) {
-		_ = client.SetReadBuffer(4 << 10)
-		var both sync.WaitGroup
-		both.Go(func() {
-			_, _ = io.Copy(server, untilDeaf{client, &deaf, released})
-			_ = server.CloseWrite()
-		})
-		both.Go(func() { _, _ = io.Copy(client, server); _ = client.CloseWrite() })
-		both.Wait()
-		_, _ = client.Close(), server.Close()
-	})
+	middle := startDeafRelay(t, s, &deaf, released)
 	r := rigFor(s)
 	r.host.Port = middle.port()
 	d := r.newDialer(t)
@@ -86,7 +93,7 @@ func TestServerStopsReading(t *testing.T) {
 type untilDeaf struct {
 	r        io.Reader
 	deaf     *atomic.Bool
-	released chan struct{}
+	released <-chan struct{}
 }
 
 func (u untilDeaf) Read(p []byte) (int, error) {
