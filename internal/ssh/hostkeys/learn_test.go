@@ -245,22 +245,28 @@ func TestWhatOthersWriteMeanwhileCounts(t *testing.T) {
 	}
 }
 
-// faults.md: K15
-func TestAFileThatStaysLockedEndsTheWait(t *testing.T) {
-	t.Parallel()
-	path := file(t)
-	s, err := hostkeys.Open(hostkeys.Options{Files: []string{path}, Policy: hostkeys.AcceptNew, LockWait: time.Millisecond})
+// openLocked opens a file, which another descriptor has locked until f is closed.
+func openLocked(t *testing.T, wait time.Duration) (s *hostkeys.Store, path string, f *os.File) {
+	t.Helper()
+	path = file(t)
+	s, err := hostkeys.Open(hostkeys.Options{Files: []string{path}, Policy: hostkeys.AcceptNew, LockWait: wait})
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.Open(path)
-	if err != nil {
+	if f, err = os.Open(path); err != nil {
 		t.Fatal(err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
-	err = learn(s, "h", 1)
+	return s, path, f
+}
+
+// faults.md: K15
+func TestAFileThatStaysLockedEndsTheWait(t *testing.T) {
+	t.Parallel()
+	s, path, f := openLocked(t, time.Millisecond)
+	err := learn(s, "h", 1)
 	if got := reason(t, err); got != fleet.ReasonStoreFailed || !strings.Contains(err.Error(), "stays locked by another process") {
 		t.Errorf("%q: %v", got, err)
 	}
@@ -279,18 +285,7 @@ func TestAFileThatStaysLockedEndsTheWait(t *testing.T) {
 // Each attempt waits for a locked file by its own deadline, whoever of them waits for the others too.
 func TestAttemptsGiveUpALockedFile(t *testing.T) {
 	t.Parallel()
-	path := file(t)
-	s, err := hostkeys.Open(hostkeys.Options{Files: []string{path}, Policy: hostkeys.AcceptNew, LockWait: time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
+	s, path, f := openLocked(t, time.Hour)
 	const hosts = 20
 	late := errors.New("the time for logging in has passed")
 	var contexts [hosts]context.Context
