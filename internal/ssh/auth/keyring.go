@@ -105,27 +105,24 @@ func (k *Keyring) Renew(ctx context.Context) {
 // renew is Renew of one agent.
 func (k *Keyring) renew(ctx context.Context, socket string, a *agent) {
 	now := &agent{link: a.link, listed: make(chan struct{})}
-	unused := func() {}
-	if a.link.hung.Load() {
+	anew := a.link.hung.Load()
+	if anew {
 		now = newAgent(socket, k.SignTimeout)
-		unused = now.link.close
 	}
 	now.load(ctx)
-	if ctx.Err() != nil || now.link == a.link && now.same(a) || now.link != a.link && now.err != nil {
-		unused()
-		return
+	taken := ctx.Err() == nil && (anew && now.err == nil || !anew && !now.same(a))
+	if taken {
+		k.mu.Lock()
+		if taken = !k.closed; taken {
+			k.agents[socket], k.sets = now, new(memo[*Set])
+		}
+		k.mu.Unlock()
 	}
-	k.mu.Lock()
-	closed := k.closed
-	if !closed {
-		k.agents[socket], k.sets = now, new(memo[*Set])
-	}
-	k.mu.Unlock()
 	switch {
-	case closed:
-		unused()
-	case now.link != a.link:
+	case anew && taken:
 		a.link.close()
+	case anew:
+		now.link.close()
 	}
 }
 
