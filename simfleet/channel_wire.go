@@ -73,11 +73,11 @@ func (ch *wireChannel) write(p []byte, send func(*wire.Server, wire.Channel, []b
 		// A piece at a time: what waits in memory to be written is bounded.
 		n := send(w.server, ch.number, p[sent:min(len(p), sent+largeRead)])
 		sent += n
-		w.flushLocked()
+		flushed := w.flushLocked()
 		switch {
 		case sent == len(p):
 			return sent, w.err
-		case n == 0 && !ch.closed:
+		case n == 0 && !ch.closed && !flushed: // while it flushed, room may have been made
 			w.changed.Wait()
 		}
 	}

@@ -305,9 +305,10 @@ func (w *wireServer) closeWrite() {
 }
 
 // flushLocked writes what the server has to send. It returns when that is done, by whomever, or
-// the reader will do so. mu is held, and released meanwhile.
-func (w *wireServer) flushLocked() {
+// the reader will do so. mu is held, and released meanwhile: flushed tells whether it was.
+func (w *wireServer) flushLocked() (flushed bool) {
 	for w.err == nil && !w.corked && len(w.server.Output()) > 0 {
+		flushed = true
 		if w.writing {
 			w.changed.Wait()
 			continue
@@ -326,6 +327,7 @@ func (w *wireServer) flushLocked() {
 		}
 		w.changed.Broadcast()
 	}
+	return flushed
 }
 
 // end records that the connection has ended. mu is held.
