@@ -359,17 +359,7 @@ func TestFaultsOfOutputAndEnd(t *testing.T) {
 
 func TestEndlessOutput(t *testing.T) {
 	client := dialSSH(t, faulty(t, FaultEndlessOutput), 0)
-	session, err := client.NewSession()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := session.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := session.Start("true"); err != nil {
-		t.Fatal(err)
-	}
+	out := startSSH(t, client, "true")
 	heard := make([]byte, 16<<20)
 	if _, err := io.ReadFull(out, heard); err != nil {
 		t.Fatal(err)

@@ -109,17 +109,7 @@ func TestPromptFlood(t *testing.T) {
 func TestRekeyStorm(t *testing.T) {
 	f := faulty(t, FaultRekeyStorm)
 	client := dialSSH(t, f, 0)
-	session, err := client.NewSession()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := session.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := session.Start("true"); err != nil {
-		t.Fatal(err)
-	}
+	out := startSSH(t, client, "true")
 	for heard := make([]byte, 300); f.Stats().Rekeys < 20; {
 		if _, err := io.ReadFull(out, heard); err != nil || !bytes.Equal(heard, bytes.Repeat([]byte("few bytes\n"), 30)) {
 			t.Fatalf("%q, %v, after %d key exchanges", heard, err, f.Stats().Rekeys)

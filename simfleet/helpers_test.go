@@ -2,6 +2,7 @@ package simfleet
 
 import (
 	"bytes"
+	"io"
 	"net"
 	"testing"
 
@@ -61,6 +62,23 @@ func dialSSH(tb testing.TB, f *Fleet, i int) *ssh.Client {
 	}
 	tb.Cleanup(func() { _ = client.Close() })
 	return client
+}
+
+// startSSH starts a command in a session of its own, and returns its standard output.
+func startSSH(tb testing.TB, client *ssh.Client, command string) io.Reader {
+	tb.Helper()
+	session, err := client.NewSession()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	out, err := session.StdoutPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := session.Start(command); err != nil {
+		tb.Fatal(err)
+	}
+	return out
 }
 
 func newClient(c net.Conn, config *ssh.ClientConfig) (*ssh.Client, error) {

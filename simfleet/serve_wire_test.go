@@ -59,17 +59,7 @@ func TestServersWaitForTheClient(t *testing.T) {
 	servers(t, func(t *testing.T, server Server) {
 		f := startFleet(t, Options{Hosts: 1, Server: server})
 		client := dialSSH(t, f, 0)
-		session, err := client.NewSession()
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, err := session.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := session.Start("yes"); err != nil {
-			t.Fatal(err)
-		}
+		out := startSSH(t, client, "yes")
 		start := make([]byte, 4<<20) // more than a window
 		if _, err := io.ReadFull(out, start); err != nil || !bytes.HasPrefix(start, []byte("y\ny\n")) {
 			t.Errorf("got %.10q, %v", start, err)
