@@ -173,10 +173,8 @@ func (c *Coordinator) awaitLate(s *shard, hosts []*host) {
 // mayTellLocked reports whether a host without a result has a worker that lives and has not told all.
 func (s *shard) mayTellLocked(c *Coordinator, now time.Time) bool {
 	for _, st := range s.fold.hosts {
-		if e := st.intended; e > 0 && !st.result && !st.late && !s.fold.told[e-1] && c.aliveLocked(s.pool, s.fold.workers[e-1], now) {
-			if !s.gaveUpOf(e).told {
-				return true
-			}
+		if e := st.intended; e > 0 && !st.result && !st.late && !s.fold.told[e-1] && c.aliveLocked(s.pool, s.fold.workers[e-1], now) && !s.gaveUpOf(e).told {
+			return true
 		}
 	}
 	return false
