@@ -19,14 +19,7 @@ func TestDigestOfParts(t *testing.T) {
 		if err := os.WriteFile(name, want, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		in, err := Open(t.Context(), name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		check(t, in, want)
-		if err := in.Close(); err != nil {
-			t.Error(err)
-		}
+		checkFile(t, name, want)
 	}
 }
 

@@ -120,13 +120,9 @@ func TestFile(t *testing.T) {
 	}
 }
 
-// A file that does not tell its size, as those in /proc, is read to its end.
-func TestFileWithoutSize(t *testing.T) {
-	const name = "/proc/self/limits"
-	want, err := os.ReadFile(name)
-	if err != nil {
-		t.Skipf("there is no such file here: %v", err)
-	}
+// checkFile checks what is read of a file.
+func checkFile(t *testing.T, name string, want []byte) {
+	t.Helper()
 	in, err := Open(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
@@ -135,6 +131,16 @@ func TestFileWithoutSize(t *testing.T) {
 	if err := in.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// A file that does not tell its size, as those in /proc, is read to its end.
+func TestFileWithoutSize(t *testing.T) {
+	const name = "/proc/self/limits"
+	want, err := os.ReadFile(name)
+	if err != nil {
+		t.Skipf("there is no such file here: %v", err)
+	}
+	checkFile(t, name, want)
 }
 
 // The wait for somebody who writes to a FIFO ends with the context, whether nobody has opened
