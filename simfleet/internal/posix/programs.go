@@ -478,8 +478,12 @@ func hostileSudo(c *call, set map[byte]string) (status int, ended bool) {
 		return 1, true
 	case "echoes":
 		ask(prompt)
-		line, _ := c.readLine()
-		c.proc.host.put("/tmp/taken", line+"\n")
+		line, err := c.readLine()
+		taken := line
+		if err == nil { // else its input has ended before
+			taken += "\n"
+		}
+		c.proc.host.put("/tmp/taken", taken)
 		ask(line + " " + prompt + "\n")
 		return 1, true
 	}
