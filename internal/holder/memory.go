@@ -5,6 +5,8 @@ import (
 	"runtime/metrics"
 	"sync"
 	"time"
+
+	"shoal/internal/collector"
 )
 
 // memory has the garbage collector follow what the process does. While it only holds connections, as
@@ -20,7 +22,6 @@ type memory struct {
 const (
 	restPercent = 50               // of debug.SetGCPercent while there is no run
 	runRoom     = 48 << 20         // bytes that a run may allocate between two collections
-	mostPercent = 400              // of debug.SetGCPercent at all
 	restAfter   = 10 * time.Second // the next run may follow at once
 	paceEvery   = 500 * time.Millisecond
 )
@@ -68,7 +69,7 @@ func (m *memory) follow() {
 func (m *memory) paceLocked() {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
-	m.setLocked(runPercent(live[0].Value.Uint64()))
+	m.setLocked(collector.Percent(live[0].Value.Uint64(), runRoom))
 }
 
 // setLocked stops the program for a moment, and only if there is something to change.
@@ -77,10 +78,6 @@ func (m *memory) setLocked(percent int) {
 		m.percent = percent
 		debug.SetGCPercent(percent)
 	}
-}
-
-func runPercent(live uint64) int {
-	return int(max(restPercent, min(mostPercent, runRoom*100/max(live, 1))))
 }
 
 // close ends the timer.

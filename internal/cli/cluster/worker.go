@@ -18,8 +18,8 @@ import (
 	"shoal/internal/cli/flags"
 	"shoal/internal/cli/signals"
 	"shoal/internal/cluster"
+	"shoal/internal/collector"
 	"shoal/internal/hint"
-	"shoal/internal/run"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/auth"
 )
@@ -126,7 +126,7 @@ func (f *workerFlags) run(ctx context.Context, stdio console.Stdio) error {
 		console.Say(stdio.Err, "stopping: nothing more is started, commands that run are waited for; Ctrl-C twice within a second aborts")
 	})
 	defer stop.End()
-	defer run.FreeMemory()()
+	defer collector.FollowRun()()
 	console.Say(stdio.Err, "worker %s takes shards of the pool %q, for %s at once", f.name, f.pool, hosts(w.Room))
 	if err := w.Run(ctx, stop.Drained); err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/display"
 	"shoal/internal/cli/signals"
+	"shoal/internal/collector"
 	"shoal/internal/connect"
 	"shoal/internal/engine"
 	"shoal/internal/hint"
@@ -157,7 +158,7 @@ func execute(ctx context.Context, x Execution, stdio console.Stdio) (again []str
 	e.Released = func(r engine.Release) {
 		console.Say(out.Stderr, "%s commands were started together, within %v", ui.Count(int64(r.Targets)), r.Skew.Round(time.Microsecond))
 	}
-	defer run.FreeMemory()()
+	defer collector.FollowRun()()
 
 	failed := takeAll(r.Results(ctx, run.Options{Engine: e, Asking: x.Workers.asking(), LetGo: letGo, Hurry: stop.Hurried(), Lost: func(err error) { out.Lose("journal", err) }}), out, stop, x.End)
 	if spooled != nil {

@@ -23,11 +23,11 @@ import (
 	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
 	"shoal/internal/cli/run"
+	"shoal/internal/collector"
 	"shoal/internal/connect"
 	"shoal/internal/hint"
 	"shoal/internal/journal"
 	"shoal/internal/remote/become"
-	shoalrun "shoal/internal/run"
 	"shoal/internal/ssh/hold"
 	"shoal/internal/ui"
 )
@@ -174,7 +174,7 @@ func (f *shellFlags) run(ctx context.Context, stdio console.Stdio) (err error) {
 	}
 	s.opts.Hold = s.hold
 	defer func() { _ = s.hold.Close() }()
-	defer shoalrun.FreeMemory()()
+	defer collector.FollowRun()()
 	lines, err := s.openLines(ctx)
 	if err != nil {
 		return err

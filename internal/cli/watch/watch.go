@@ -23,6 +23,7 @@ import (
 	"shoal/internal/cli/flags"
 	"shoal/internal/cli/run"
 	"shoal/internal/clock"
+	"shoal/internal/collector"
 	"shoal/internal/connect"
 	"shoal/internal/groups"
 	"shoal/internal/hint"
@@ -352,7 +353,7 @@ func (w *watcher) all(ctx context.Context) (err error) {
 	}
 	aborted := false
 	ctx, endSignals := w.onSignals(ctx, func() { aborted = true })
-	defer shoalrun.FreeMemory()()
+	defer collector.FollowRun()()
 	if w.schedule.Cron != nil {
 		w.next = w.schedule.Next(time.Now(), 0)
 		w.view.say("the first tick is at %s", w.next.Format(time.DateTime+" MST"))

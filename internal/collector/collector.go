@@ -1,4 +1,6 @@
-package run
+// Package collector has the garbage collector follow what a program does: how much is allocated between two
+// collections, and when memory is returned to the system.
+package collector
 
 import (
 	"os"
@@ -7,27 +9,28 @@ import (
 	"time"
 )
 
-// FreeMemory has the garbage collector follow what the run needs, and returns the function that
-// ends it.
-func FreeMemory() (end func()) {
+// FollowRun has the collector follow what a run needs, and returns the function that ends it.
+func FollowRun() (end func()) {
 	stop, ended := make(chan struct{}), make(chan struct{})
-	go func() { followMemory(stop); close(ended) }()
+	go func() { follow(stop); close(ended) }()
 	return func() { close(stop); <-ended }
 }
 
-// followMemory sets how much may be allocated between two collections, unless the environment
+// follow sets how much may be allocated between two collections, unless the environment
 // does, and returns memory to the system whenever the run allocates little: waiting for ten
 // thousand commands needs far less than starting them. It returns when stop is closed.
-func followMemory(stop <-chan struct{}) {
+func follow(stop <-chan struct{}) {
 	const (
 		every = 2 * time.Second
 		quiet = 8 << 20 // bytes allocated per interval; keepalives alone stay below
+		// A small run hardly collects, and of a large one's memory not half is garbage.
+		room = 32 << 20
 	)
 	read := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"}}
 	metrics.Read(read)
 	paced := os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == ""
 	if paced {
-		was := debug.SetGCPercent(gcPercent(read[1].Value.Uint64()))
+		was := debug.SetGCPercent(Percent(read[1].Value.Uint64(), room))
 		defer debug.SetGCPercent(was)
 	}
 	tick := time.NewTicker(every)
@@ -41,7 +44,7 @@ func followMemory(stop <-chan struct{}) {
 		}
 		metrics.Read(read)
 		if paced {
-			debug.SetGCPercent(gcPercent(read[1].Value.Uint64()))
+			debug.SetGCPercent(Percent(read[1].Value.Uint64(), room))
 		}
 		now := read[0].Value.Uint64()
 		switch {
@@ -55,10 +58,9 @@ func followMemory(stop <-chan struct{}) {
 	}
 }
 
-// gcPercent returns the value for debug.SetGCPercent with that many bytes in use after the last
-// collection: 32 MiB may be allocated until the next one, so that a small run hardly collects,
-// and of a large one's memory not half is garbage.
-func gcPercent(live uint64) int {
-	const room, least, most = 32 << 20, 50, 400
+// Percent returns the value for debug.SetGCPercent with which room bytes may be allocated until the next
+// collection when live are in use after the last one: 50 at least, 400 at most.
+func Percent(live, room uint64) int {
+	const least, most = 50, 400
 	return int(max(least, min(most, room*100/max(live, 1))))
 }
