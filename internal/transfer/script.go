@@ -245,7 +245,7 @@ _w=$(($_w+1)); };
 // day.
 const strangersScript = `
 clean;
-for _o in "${_q:-$_d/}".shoal-push.*; do [ ! -L "$_o" ] && [ -z "$(find "$_o" -mtime -1 2>&1)" ] && rm -rf "$_o"; done;
+for _o in "${_q:-$_d/}".shoal-push.*; do [ -e "$_o" ] && [ ! -L "$_o" ] && [ -z "$(find "$_o" -mtime -1 2>&1)" ] && rm -rf "$_o"; done;
 say done $_w $_s ${_v:-0} $_SE;
 exit 0
 `
