@@ -60,8 +60,9 @@ type Options struct {
 	// (host and port). 0 means that the engine adapts the number, starting from
 	// DefaultStarts; negative means no limit.
 	Starts int
-	// Lookups limits the concurrent name look-ups. 0 means DefaultLookups; negative
-	// means no limit.
+	// Lookups limits the concurrent name look-ups. While so many go on, those that take more than
+	// twice the median time of a connect cease to count, one after the other. 0 means
+	// DefaultLookups; negative means no limit.
 	Lookups int
 	// KeyExchanges delays connection starts while this many connections have not
 	// finished their key exchange. 0 means no limit.

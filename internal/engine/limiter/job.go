@@ -38,7 +38,8 @@ type Job struct {
 	began      time.Time // of the connect in progress
 	serial     uint64    // its number among all connects
 	bannerSeen bool      // its windows have grown for the server's banner
-	in         *jobList  // of the connect in progress: Limiter.fast, quiet, slow or atServer
+	in         *jobList  // of the connect in progress: Limiter.fast, quiet, slow or atServer; nil: of none
+	counted    [numPhaseLimits]bool
 	abandoned  bool
 	asks       bool        // in Limiter.asking
 	path       []*endpoint // jump hosts, then the server; nil while not attached

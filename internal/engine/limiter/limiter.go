@@ -28,6 +28,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"shoal/fleet"
 )
 
 // Limits are the bounds of a Limiter.
@@ -47,7 +49,7 @@ type Limits struct {
 	InitialStarts, MaxStarts int
 	// ThroughJump is the initial window of a jump host. At least 1.
 	ThroughJump int
-	// Lookups bounds the connects that are resolving a name. 0 means no bound.
+	// Lookups bounds the connects that are resolving a name and are not slow. 0 means no bound.
 	Lookups int
 	// KeyExchanges delays starts while that many connects have not finished their
 	// key exchange. 0 means no bound.
@@ -100,7 +102,7 @@ type Limiter struct {
 	quiet, atServer jobList
 	median          medianDial
 	pace            pacer
-	phases          [2]phaseLimit
+	phases          [numPhaseLimits]phaseLimit
 	asking          asking
 	lastPoll        time.Time
 	mayGrow         bool // a banner may grow the window of an endpoint where jobs wait
@@ -181,9 +183,7 @@ func (l *Limiter) start(j *Job, now time.Time) {
 	j.in = &l.fast
 	l.fast.push(j)
 	l.dials.onStart(l.fast.n)
-	for i := range l.phases {
-		l.phases[i].n++
-	}
+	l.count(j, fleet.PhaseNone)
 }
 
 // Connected reports how the connect of j ended. j stays in flight until Release.
@@ -233,12 +233,8 @@ func (l *Limiter) move(j *Job, to *jobList) {
 // leave removes j from its list of connects in progress.
 func (l *Limiter) leave(j *Job) {
 	j.in.remove(j)
-	if j.in != &l.fast {
-		return
-	}
-	for i := range l.phases {
-		l.phases[i].n = max(0, l.phases[i].n-1) // it may be past the phase
-	}
+	j.in = nil
+	l.count(j, fleet.PhaseNone)
 }
 
 // Release reports that a job is no longer in flight.

@@ -24,13 +24,20 @@ const (
 type phaseLimit struct {
 	last fleet.Phase // the phase; earlier ones count too
 	max  int         // 0 means no bound
-	n    int         // at most this many fast connects are in it
+	n    int         // fast connects that were in it when they were looked at last
 }
 
-func newPhaseLimits(l Limits) [2]phaseLimit {
-	return [2]phaseLimit{
-		{last: fleet.PhaseResolve, max: l.Lookups},
-		{last: fleet.PhaseHostkey, max: l.KeyExchanges},
+// The elements of Limiter.phases.
+const (
+	lookups = iota
+	keyExchanges
+	numPhaseLimits
+)
+
+func newPhaseLimits(l Limits) [numPhaseLimits]phaseLimit {
+	return [numPhaseLimits]phaseLimit{
+		lookups:      {last: fleet.PhaseResolve, max: l.Lookups},
+		keyExchanges: {last: fleet.PhaseHostkey, max: l.KeyExchanges},
 	}
 }
 
@@ -38,10 +45,10 @@ func (p *phaseLimit) full() bool { return p.max > 0 && p.n >= p.max }
 
 // phasesFull reports whether a phase limit allows no start.
 func (l *Limiter) phasesFull(now time.Time) bool {
-	if l.phases[0].full() || l.phases[1].full() {
+	if l.phases[lookups].full() || l.phases[keyExchanges].full() {
 		l.poll(now)
 	}
-	return l.phases[0].full() || l.phases[1].full()
+	return l.phases[lookups].full() || l.phases[keyExchanges].full()
 }
 
 // awaitsBanners reports whether a banner may let a job start: nothing else can.
@@ -57,30 +64,41 @@ func (l *Limiter) poll(now time.Time) {
 	}
 	l.lastPoll, l.mayGrow = now, false
 	l.pollQuiet()
-	for i := range l.phases {
-		l.phases[i].n = 0
-	}
 	for j, next := l.fast.first, (*Job)(nil); j != nil; j = next {
 		next = j.next
-		phase := j.phase()
-		if l.followsLatency() {
-			switch {
-			case j.Signed != nil && j.Signed.Load():
-				l.leaveToServer(j, now)
-				continue
-			case phase <= fleet.PhaseBanner && now.Sub(j.began) >= quietAfter && !l.dials.slower && l.waiting() < l.limits.Slow:
-				l.move(j, &l.quiet)
+		phase, room := j.phase(), l.waiting() < l.limits.Slow
+		switch age := now.Sub(j.began); {
+		case phase == fleet.PhaseResolve && l.phases[lookups].max > 0: // it waits for a name server, which others ask too
+			if l.phases[lookups].full() && age >= l.median.slowAfter() && room {
+				l.move(j, &l.slow)
 				continue
 			}
+		case !l.followsLatency():
+		case j.Signed != nil && j.Signed.Load():
+			l.leaveToServer(j, now)
+			continue
+		case phase <= fleet.PhaseBanner && age >= quietAfter && !l.dials.slower && room:
+			l.move(j, &l.quiet)
+			continue
 		}
-		for i := range l.phases {
-			if phase <= l.phases[i].last {
-				l.phases[i].n++
-			}
-		}
+		l.count(j, phase)
 		if !j.bannerSeen {
 			l.pollBanner(j, phase, now)
 		}
+	}
+}
+
+// count says in which phase a connect is now. One that is not fast counts for no limit.
+func (l *Limiter) count(j *Job, phase fleet.Phase) {
+	for i := range l.phases {
+		p, in := &l.phases[i], j.in == &l.fast && phase <= l.phases[i].last
+		switch {
+		case in && !j.counted[i]:
+			p.n++
+		case !in && j.counted[i]:
+			p.n--
+		}
+		j.counted[i] = in
 	}
 }
 

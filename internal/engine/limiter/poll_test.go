@@ -204,6 +204,56 @@ func TestDialsFollowLatency(t *testing.T) {
 	}
 }
 
+// A name server gets no more questions for being far away; one that does not answer at all holds up
+// the others no longer than a slow connect does.
+func TestLookupsAwaitTheNameServer(t *testing.T) {
+	const all = 100
+	lim := New(Limits{
+		Fanout: all, Dials: 20, MaxDials: all, Slow: all, InitialStarts: 1, MaxStarts: 1, ThroughJump: 1, Lookups: 4,
+		Jitter: func() float64 { return 0 },
+	})
+	fill(lim, all, each)
+	jobs := watched(startAll(lim, epoch))
+	for _, j := range jobs {
+		j.Timeline.Enter(fleet.PhaseResolve)
+	}
+	if len(jobs) != 4 {
+		t.Fatalf("%d start at once, want 4", len(jobs))
+	}
+	for _, after := range []time.Duration{quietAfter, 4 * quietAfter, initialSlowAfter - 1} {
+		if got := startAll(lim, epoch.Add(after)); len(got) > 0 {
+			t.Errorf("%d start after %v, while 4 names are looked up", len(got), after)
+		}
+	}
+	if got := watched(startAll(lim, epoch.Add(initialSlowAfter+pollInterval))); len(got) != 1 {
+		t.Errorf("%d start in the place of a slow look-up, want 1", len(got))
+	}
+}
+
+// A connect that is past its key exchange, and ends, makes no room for another.
+func TestKeyExchangesAreCounted(t *testing.T) {
+	l := wide()
+	l.KeyExchanges = 1
+	lim := New(l)
+	fill(lim, 10, each)
+	now := epoch
+	start := func() (all []*Job) {
+		now = now.Add(pollInterval)
+		for _, j := range watched(startAll(lim, now)) {
+			j.Timeline.Enter(fleet.PhaseKex)
+			all = append(all, j)
+		}
+		return all
+	}
+	first := start()
+	first[0].Timeline.Enter(fleet.PhaseAuth)
+	second := start()
+	lim.Connected(first[0], Succeeded, now)
+	if third := start(); len(first) != 1 || len(second) != 1 || len(third) != 0 {
+		t.Errorf("%d, %d and %d start, want 1, 1 and, while the second exchanges keys, none", len(first), len(second), len(third))
+	}
+}
+
 // watched gives jobs what tells of their phases.
 func watched(jobs []*Job) []*Job {
 	for _, j := range jobs {
