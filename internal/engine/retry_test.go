@@ -215,6 +215,8 @@ func TestUnknownStaysUnknown(t *testing.T) {
 				if tries.Add(1) <= 2 {
 					return nil
 				}
+				said := "of the third"
+				a.BecomeOutput = &said
 				return a.Fail(fleet.OutcomeNeverStarted, fleet.ReasonConnRefused, errNetwork)
 			},
 			run: func(_ context.Context, a *ssh.Attempt) fleet.End {
@@ -234,30 +236,35 @@ func TestUnknownStaysUnknown(t *testing.T) {
 		if res.Started.IsZero() || len(earlier) == 0 || earlier[len(earlier)-1].Attempt != res.Attempt {
 			t.Errorf("started %v, followed %v", res.Started, earlier)
 		}
+		if res.BecomeOutput != "" {
+			t.Errorf("the host said before the command: %q", res.BecomeOutput)
+		}
 	})
 }
 
 // If a target that waits for another attempt is stopped, what the attempt before has written is
-// in the result.
+// in the result, and how often it had the agent sign.
 func TestStoppedRetryKeepsOutput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		drain := make(chan struct{})
 		s := &stub{run: func(_ context.Context, a *ssh.Attempt) fleet.End {
 			_, _ = a.Stdout.Write([]byte("half of it"))
+			a.AgentUse.Sign()
 			close(drain)
 			synctest.Wait()
 			return a.FailIn(fleet.PhaseRun, fleet.OutcomeUnknown, fleet.ReasonConnReset, errNetwork).End()
 		}}
 		stopped := &stub{run: func(_ context.Context, a *ssh.Attempt) fleet.End {
 			_, _ = a.Stdout.Write([]byte("half of it"))
+			a.AgentUse.Sign()
 			time.AfterFunc(time.Nanosecond, func() { close(drain) })
 			return a.FailIn(fleet.PhaseRun, fleet.OutcomeUnknown, fleet.ReasonConnReset, errNetwork).End()
 		}}
 		for _, d := range []*stub{s, stopped} { // before the retry is queued, and while it waits
 			drain = make(chan struct{})
 			res := collect(t, t.Context(), engine.Options{Dialer: d, Idempotent: true, Drain: drain}, 1, 1)[0]
-			if res.Outcome != fleet.OutcomeUnknown || res.Attempt != 1 || string(res.Stdout.Bytes) != "half of it" {
-				t.Errorf("%v at attempt %d with %q", res.Outcome, res.Attempt, res.Stdout.Bytes)
+			if res.Outcome != fleet.OutcomeUnknown || res.Attempt != 1 || string(res.Stdout.Bytes) != "half of it" || res.AgentSignatures != 1 {
+				t.Errorf("%v at attempt %d with %q and %d signatures", res.Outcome, res.Attempt, res.Stdout.Bytes, res.AgentSignatures)
 			}
 		}
 	})

@@ -237,7 +237,9 @@ func (r *run) clear(end fleet.End) {
 // last attempt, or else end. mu must be held.
 func (r *run) conclude(t *limiter.Job, end fleet.End) {
 	end = notCancelled(t, end)
-	r.deliver(delivery{result: fleet.Result{Target: t.Target.Target, End: end, Attempt: t.Attempts, Earlier: t.Earlier}, aside: t.Written})
+	r.deliver(delivery{result: fleet.Result{
+		Target: t.Target.Target, End: end, Attempt: t.Attempts, Earlier: t.Earlier, AgentSignatures: t.Signatures,
+	}, aside: t.Written})
 }
 
 // deliver queues a result for the caller. mu must be held.
@@ -268,7 +270,7 @@ func (r *run) deliver(l delivery) {
 func (r *run) goBack(l *delivery, index int) {
 	res, t := &l.result, l.result.Earlier[index]
 	res.End, res.Attempt, res.Started, res.Took, res.Earlier = t.End, index+1, t.Started, fleet.Durations{}, res.Earlier[:index]
-	res.Connection = nil
+	res.Connection, res.BecomeOutput = nil, "" // they are of a later one
 	r.held.give(l.held)
 	var written limiter.Written
 	if t.Outcome == fleet.OutcomeUnknown { // no later one has this outcome
