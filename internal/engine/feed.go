@@ -49,6 +49,9 @@ func (r *run) skip(t ssh.Target) fleet.End {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if gone := cmp.Or(r.gone, r.agent(t).gone); gone != nil && r.dialCtx.Err() == nil {
+		if r.gone == nil { // the others go on
+			r.brake(*gone)
+		}
 		return *gone
 	}
 	return cancelled(r.dialCtx)

@@ -196,6 +196,48 @@ func TestAgentOfSome(t *testing.T) {
 	}
 }
 
+// In a rollout those that need the dead agent count as never started, also if they are given up before
+// they wait for their turn.
+func TestAgentOfSomeInARollout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n, stage, limit = 10_000, 5000, 2000 // of the 2,500 of the stage that need it, some 500 wait at once
+		needs := func(i int) bool { return i > 100 && i%2 == 1 }
+		s := &stub{dial: func(_ context.Context, a *ssh.Attempt) error {
+			time.Sleep(100 * time.Millisecond)
+			if !needs(a.Target.Index) {
+				return nil
+			}
+			return a.FailIn(fleet.PhaseAuth, fleet.OutcomeNeverStarted, fleet.ReasonAgentUnavailable, errNetwork)
+		}}
+		agent := &ssh.Endpoint{Settings: new(ssh.Settings)}
+		agent.Settings.Keys.AgentSocket = "/run/agent"
+		planned := func(yield func(ssh.Target) bool) {
+			for t := range targets(n, n) {
+				e := new(ssh.Endpoint)
+				if needs(t.Index) {
+					e = agent
+				}
+				if !yield(ssh.Target{Target: t, Endpoint: e}) {
+					return
+				}
+			}
+		}
+		opts := engine.Options{Dialer: s, Fanout: 100, Targets: n, Rollout: []engine.Amount{{Count: stage}}, MaxFail: &engine.Amount{Count: limit}}
+		never := 0
+		for i, res := range collectPlanned(t, t.Context(), opts, n, planned) {
+			switch {
+			case res.Outcome == fleet.OutcomeNeverStarted:
+				never++
+			case i >= stage && res.Reason != fleet.ReasonBrake:
+				t.Fatalf("target %d, of the second stage: %v %s", i, res.Outcome, res.Reason)
+			}
+		}
+		if never != limit {
+			t.Errorf("%d never started; want that %d stop the run", never, limit)
+		}
+	})
+}
+
 // A lack that is detected by a look-up of 100 ms is not detected anew for each of
 // 10,000 targets.
 // faults.md: R07 R08

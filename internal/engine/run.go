@@ -258,10 +258,15 @@ func (r *run) deliver(l delivery) {
 	r.held.give(l.aside.Held)
 	r.out = append(r.out, l)
 	r.owed--
-	if r.isLack(l.result.End) && len(r.opts.Rollout) == 0 {
+	r.brake(l.result.End)
+}
+
+// brake counts an end for the failure limits. mu must be held.
+func (r *run) brake(end fleet.End) {
+	if r.isLack(end) && len(r.opts.Rollout) == 0 {
 		return // a stage of a rollout with such a target has not shown that the command does well
 	}
-	if err := r.brakes.add(l.result.Outcome); err != nil {
+	if err := r.brakes.add(end.Outcome); err != nil {
 		r.stopNew(&stopError{err}) // only the first cause counts
 	}
 }
