@@ -63,14 +63,16 @@ func newKiller(opts engine.Options, plan Plan, marker wrap.Options) *killer {
 func (k *killer) results(ctx context.Context, in iter.Seq2[fleet.Result, error]) iter.Seq2[fleet.Result, error] {
 	return func(yield func(fleet.Result, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
+		noMore := sync.OnceFunc(func() { close(k.doomed) })
 		go k.ask(ctx)
 		defer func() {
 			cancel()
+			noMore() // a panic of the consumer has left pass
 			for range k.answers {
 			}
 		}()
 		open := k.pass(in, yield)
-		close(k.doomed)
+		noMore()
 		if !open {
 			cancel()
 		}

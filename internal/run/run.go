@@ -148,21 +148,8 @@ func (r *Run) Results(ctx context.Context, o Options) iter.Seq2[fleet.Result, er
 		if r.recorded != nil {
 			defer k.watch(e.Drain)()
 			e.Drain = k.drain
-			e.Intend = func(t fleet.Target, attempt int, address netip.AddrPort) error {
-				if kill != nil {
-					kill.sent(t.Index, address)
-				}
-				return r.recorded.Intend(t.Index, attempt, address)
-			}
-			if r.remote.Marked() { // who asks for its marker has to ask the same machine
-				e.Dialled = func(t fleet.Target, attempt int, address netip.AddrPort) {
-					if kill != nil {
-						kill.sent(t.Index, address)
-					}
-					_ = r.recorded.Dialled(t.Index, attempt, address) // a journal that cannot be written says so at the result
-				}
-			}
 		}
+		r.follow(&e, kill)
 		if r.recorded != nil && r.remote.tidies() {
 			k.tidier = newTidier(&marker, r.recorded)
 			e.Epilogue = k.tidier.epilogue()
@@ -201,6 +188,34 @@ func (r *Run) Results(ctx context.Context, o Options) iter.Seq2[fleet.Result, er
 			if !yield(res, err) {
 				return
 			}
+		}
+	}
+}
+
+// follow records where commands are about to be sent: who asks for a marker has to ask the same
+// machine. kill may be nil.
+func (r *Run) follow(e *engine.Options, kill *killer) {
+	if r.recorded == nil && kill == nil {
+		return
+	}
+	e.Intend = func(t fleet.Target, attempt int, address netip.AddrPort) error {
+		if kill != nil {
+			kill.sent(t.Index, address)
+		}
+		if r.recorded == nil {
+			return nil
+		}
+		return r.recorded.Intend(t.Index, attempt, address)
+	}
+	if !r.remote.Marked() {
+		return
+	}
+	e.Dialled = func(t fleet.Target, attempt int, address netip.AddrPort) {
+		if kill != nil {
+			kill.sent(t.Index, address)
+		}
+		if r.recorded != nil {
+			_ = r.recorded.Dialled(t.Index, attempt, address) // a journal that cannot be written says so at the result
 		}
 	}
 }

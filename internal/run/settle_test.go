@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	xssh "golang.org/x/crypto/ssh"
@@ -23,6 +24,7 @@ import (
 	"shoal/internal/engine"
 	"shoal/internal/journal"
 	"shoal/internal/remote"
+	"shoal/internal/remote/wrap"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/client"
 	"shoal/internal/ssh/hold"
@@ -33,7 +35,7 @@ import (
 type balanced struct {
 	net.Listener
 	key      xssh.Signer
-	machines []string // the lines of each one's answer about a marker
+	machines []string // the lines of each one's answer about a marker; "" is none
 	asked    atomic.Int32
 	all      sync.WaitGroup
 }
@@ -95,7 +97,7 @@ func (b *balanced) serve(nc net.Conn, answer string) {
 		}
 		for r := range requests {
 			_ = r.Reply(r.Type == "exec", nil)
-			if found := nonceOf.FindSubmatch(r.Payload); found != nil {
+			if found := nonceOf.FindSubmatch(r.Payload); found != nil && answer != "" {
 				_, _ = fmt.Fprintf(ch, "shoal/1 %s\n%send %s\n", found[1], answer, found[1])
 				_, _ = ch.SendRequest("exit-status", false, []byte{0, 0, 0, 0})
 				_ = ch.Close()
@@ -321,6 +323,70 @@ func TestAddressIsRecorded(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// moving is a Dialer to a host whose name leads to another machine, on another port, from the second
+// connection on.
+type moving struct {
+	ssh.Dialer
+	port  uint16
+	dials atomic.Int32
+}
+
+func (m *moving) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
+	given := *a
+	if m.dials.Add(1) > 1 && a.At == nil {
+		given.Target.Port = m.port
+	}
+	return m.Dialer.Dial(ctx, &given)
+}
+
+// Who kills a command asks the machine to which it was sent, also if no journal has its address: another
+// would say that it never started.
+func TestKilledAtTheSameAddress(t *testing.T) {
+	key := newKeyPair(t)
+	b := balance(t, key, "", "at boot-1 pid:[1] a\nstate ended killed 137\nkill ended\nup 999\n")
+	other := balance(t, key, "at boot-2 pid:[1] b\nstate never\nkill gone\nup 999\n")
+	port := b.Addr().(*net.TCPAddr).AddrPort().Port()
+	target := fleet.Target{Host: fleet.Host{Name: "localhost"}, User: "u", Port: port, Command: "true"}
+	d, err := client.New(client.Options{HostKeys: b, Identities: b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = d.Close() }()
+	r, err := Begin(t.Context(), nil, journal.RunInfo{}, Remote{KillOnCancel: true}, onlyPlan{target})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := engine.Options{
+		Dialer: &moving{Dialer: d, port: other.Addr().(*net.TCPAddr).AddrPort().Port()}, Attempts: 1, CommandTimeout: time.Millisecond,
+	}
+	for res, err := range r.Results(t.Context(), Options{Engine: o}) {
+		if err != nil || res.Outcome != fleet.OutcomeSignalled || res.Reason != fleet.ReasonKilled {
+			t.Errorf("%v %s: %v, %v", res.Outcome, res.Reason, res.Err, err)
+		}
+	}
+	if len(r.GivenUp()) > 0 || b.asked.Load() != 2 || other.asked.Load() != 1 {
+		t.Errorf("given up %v; %d connections to the machine, %d to the other", r.GivenUp(), b.asked.Load(), other.asked.Load())
+	}
+}
+
+// A consumer of results that panics does not wait for ever.
+func TestKillerOfAConsumerThatPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		defer func() {
+			if p := recover(); p != "of the consumer" {
+				t.Errorf("recovered %v", p)
+			}
+		}()
+		k := newKiller(engine.Options{Dialer: redialer{}}, onlyPlan{}, wrap.Options{})
+		one := func(yield func(fleet.Result, error) bool) { yield(fleet.Result{}, nil) }
+		for _, err := range k.results(t.Context(), one) {
+			if err == nil {
+				panic("of the consumer")
+			}
+		}
+	})
 }
 
 // A marker that says never is believed of a host that workers have dialled by its name only if it is known
