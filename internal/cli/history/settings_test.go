@@ -90,6 +90,40 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// What the configuration said of the way from this machine was not for the workers of a run: those that go
+// on with it do not refuse it, as the run did not.
+func TestSettingsOfWorkers(t *testing.T) {
+	for _, c := range []struct {
+		typed   []string
+		refused bool
+	}{
+		{nil, false},
+		{[]string{"--cluster", "nats://127.0.0.1:4223"}, false},
+		{[]string{"--cluster", ""}, false},
+		{[]string{"--identity", "other"}, true},
+	} {
+		var again againFlags
+		cmd := &cobra.Command{}
+		again.register(cmd, flags.NewGroup("Own"))
+		if err := cmd.ParseFlags(c.typed); err != nil {
+			t.Fatal(err)
+		}
+		s := &journal.Settings{Directory: "/elsewhere", Flags: map[string][]string{
+			"cluster": {"nats://127.0.0.1:4222"}, "sign-key": {"/k"}, "identity": {"/key"}, "option": {"RequestTTY=yes"}, "attempts": {"7"},
+		}}
+		if _, err := clirun.RecallSettings(&journal.RunInfo{Settings: s}, cmd.Flags(), true, new(strings.Builder)); err != nil {
+			t.Fatal(err)
+		}
+		if err := again.cluster.Validate(cmd.Flags(), "", 0); (err != nil) != c.refused {
+			t.Errorf("%q: %v", c.typed, err)
+		}
+		kept, err := clirun.SettingsOf(cmd.Flags(), again.keptNames, &again.HostFlags, &connect.Options{SSHConfig: "none"}, false)
+		if err != nil || len(again.Identities) != 1 || !slices.Equal(again.SshOptions, []string{"RequestTTY=yes"}) || len(kept.Flags["option"]) != 1 || kept.Flags["attempts"][0] != "7" {
+			t.Errorf("%q: identities %q, options %q, kept %v, %v", c.typed, again.Identities, again.SshOptions, kept, err)
+		}
+	}
+}
+
 // ssh_config options name files relative to the working directory. In another
 // directory a run would use other keys and known hosts.
 func TestSettingsElsewhere(t *testing.T) {

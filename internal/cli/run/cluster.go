@@ -23,6 +23,7 @@ import (
 	"shoal/internal/cluster"
 	"shoal/internal/connect"
 	"shoal/internal/hint"
+	"shoal/internal/journal"
 	"shoal/internal/run"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/auth"
@@ -71,6 +72,22 @@ const (
 	noBarrier = "workers begin with a host when its turn comes: leave out one of them"
 	noSecret  = "no secret goes through NATS: put it into a file on the hosts"
 )
+
+// leftToWorkers reports whether workers do not carry out a flag, which is an error if it is typed.
+func leftToWorkers(name string) bool {
+	for _, names := range notOnWorkers {
+		if slices.Contains(names, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// staysOnWorkers reports whether an earlier run was on workers, and the flags do not take that away.
+func staysOnWorkers(s *journal.Settings, now *pflag.FlagSet) bool {
+	flag := now.Lookup(keptCluster)
+	return len(s.Flags[keptCluster]) > 0 && flag != nil && (!flag.Changed || flag.Value.String() != "")
+}
 
 // maxWorkerOutput is how much of each stream workers keep: results travel and are stored whole.
 const (

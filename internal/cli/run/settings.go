@@ -120,16 +120,17 @@ var rivals = map[string]string{
 // RecallSettings sets flags to the earlier run's values. A flag given now wins,
 // and the difference is printed. With all a kept flag that the command does not
 // have is an error; otherwise it is skipped.
-func RecallSettings(info *journal.RunInfo, flags *pflag.FlagSet, all bool, stderr io.Writer) (Recalled, error) {
+func RecallSettings(info *journal.RunInfo, set *pflag.FlagSet, all bool, stderr io.Writer) (Recalled, error) {
 	r := Recalled{Info: info, Now: make(map[string]bool)}
-	flags.Visit(func(flag *pflag.Flag) { r.Now[flag.Name] = true })
+	set.Visit(func(flag *pflag.Flag) { r.Now[flag.Name] = true })
 	if info.Settings == nil {
 		return r, nil
 	}
+	byWorkers := staysOnWorkers(info.Settings, set)
 	var instead []string
 	for _, name := range slices.Sorted(maps.Keys(info.Settings.Flags)) {
 		values := info.Settings.Flags[name]
-		flag := flags.Lookup(name)
+		flag := set.Lookup(name)
 		switch {
 		case flag == nil && all:
 			return r, hint.Wrap(fmt.Errorf("the run %s was made with --%s, which this program does not have", info.Run, name),
@@ -144,6 +145,10 @@ func RecallSettings(info *journal.RunInfo, flags *pflag.FlagSet, all bool, stder
 		default:
 			if err := setFlag(flag, values); err != nil {
 				return r, fmt.Errorf("the run's own --%s: %w", name, err)
+			}
+			if byWorkers && leftToWorkers(name) { // the configuration had it: typed, it would have been refused
+				flag.Changed = false
+				flags.SetConfigured(flag)
 			}
 		}
 	}
