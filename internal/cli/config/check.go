@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"shoal/hosts/filter"
+	"shoal/internal/cli/flags"
 	"shoal/internal/hint"
 	"shoal/internal/ui"
 )
@@ -279,28 +280,17 @@ func unless(ok bool, text string) string {
 	return text
 }
 
-// localFiles are the flags that name files here which are read: in a file of the configuration
-// their names count from its directory. written name those that are written, for which only ~/ is.
-var (
-	localFiles = []string{
-		"hostfile", "inventory", "config", "identity", "known-hosts", "password-file", "become-password-file", "script", "stdin-from",
-		"nats-creds", "nats-nkey", "nats-ca", "sign-key", "allow-signers",
-	}
-	written = []string{"outdir", "metrics", "state-dir", "save"}
-)
+// written are the flags that name files here which are written: of these only ~/ is replaced.
+var written = []string{"outdir", "metrics", "state-dir", "save"}
 
+// located returns the values of a flag with the names of files here as they count in the file of the
+// configuration: from its directory.
 func (c *checker) located(name string, texts []string) []string {
 	dir := filepath.Dir(c.file.path)
+	texts = flags.Located(name, texts, func(path string) string { return absolute(path, dir, c.home) })
 	for i, text := range texts {
-		switch {
-		case slices.Contains(localFiles, name):
+		if slices.Contains(written, name) && strings.HasPrefix(text, "~/") {
 			texts[i] = absolute(text, dir, c.home)
-		case slices.Contains(written, name) && strings.HasPrefix(text, "~/"):
-			texts[i] = absolute(text, dir, c.home)
-		case name == "env-secret":
-			if variable, path, ok := strings.Cut(text, "@"); ok {
-				texts[i] = variable + "@" + absolute(path, dir, c.home)
-			}
 		}
 	}
 	return texts

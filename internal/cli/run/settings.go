@@ -70,19 +70,7 @@ func valuesOf(flag *pflag.Flag) []string {
 
 // absolute makes paths independent of the working directory.
 func absolute(name string, values []string) []string {
-	switch name {
-	case "config", "identity", "known-hosts", "password-file", "become-password-file", "sign-key", "nats-creds", "nats-nkey", "nats-ca":
-		return run.Absolute(values)
-	case "env-secret":
-		made := slices.Clone(values)
-		for i, text := range made {
-			if name, file, found := strings.Cut(text, "@"); found {
-				made[i] = name + "@" + run.Absolute([]string{file})[0]
-			}
-		}
-		return made
-	}
-	return values
+	return flags.Located(name, values, func(path string) string { return run.Absolute([]string{path})[0] })
 }
 
 // filesOf returns the files that decide where and how the run goes, with their
