@@ -35,6 +35,9 @@ import (
 // random, another one does not answer with a probability of 1/1024.
 const settleAgain = 10
 
+// NeverAnswers is how many answers never, each on a connection of its own, are believed.
+const NeverAnswers = 1 + settleAgain
+
 // QuerySettled is [Query] for questions that settle markers. The answer never is yielded
 // after all others, when it was asked for again; it may have become another one, or an error.
 // dialled returns the address that was dialled when the command was sent, or why never cannot be

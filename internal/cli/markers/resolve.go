@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +32,7 @@ finds those that never started; those that run or have ended are left to shoal c
 which fetches their output too. The run must have been made with --once,
 --kill-on-cancel or --detach.
 
-That a command never started counts if one machine says so five times, on five
+That a command never started counts if one machine says so ` + strconv.Itoa(run.NeverAnswers) + ` times, on as many
 connections, to the address that was dialled then: a name may lead to several.`,
 		Example: "  shoal resolve last\n  shoal resume last    # then goes on with those that never started",
 		Args:    cobra.ExactArgs(1),
