@@ -76,18 +76,33 @@ func collect(ctx context.Context, o collectOptions, name string, stdio console.S
 	if err != nil {
 		return err
 	}
-	if len(cut) > 0 {
-		var hosts []fleet.Host
-		for _, i := range slices.Sorted(maps.Keys(cut)) {
-			hosts = append(hosts, cut[i])
-		}
-		console.Say(stdio.Err, "the journal has only a part of the output of %s: shoal collect --max-output 0 --outdir DIR %s fetches what is left there",
-			folded(hosts), a.Info.Run)
-	}
+	sayCut(stdio.Err, cut, a.Info.Run)
 	if len(a.Targets) == 0 {
 		console.Say(stdio.Err, "nothing is left to collect")
 		return a.end(console.ExitOK)
 	}
+	out, err := o.display(ctx, a, stdio)
+	if err != nil {
+		return errors.Join(err, a.end(console.ExitUsage))
+	}
+	return (&collection{a, out, opts}).run(ctx, stdio)
+}
+
+// sayCut says of which hosts the journal has only a part of the output.
+func sayCut(stderr io.Writer, cut map[int]fleet.Host, id string) {
+	if len(cut) == 0 {
+		return
+	}
+	var hosts []fleet.Host
+	for _, i := range slices.Sorted(maps.Keys(cut)) {
+		hosts = append(hosts, cut[i])
+	}
+	console.Say(stderr, "the journal has only a part of the output of %s: shoal collect --max-output 0 --outdir DIR %s fetches what is left there",
+		folded(hosts), id)
+}
+
+// display opens what shows and stores the results.
+func (o *collectOptions) display(ctx context.Context, a *remoteQuery, stdio console.Stdio) (*display.Results, error) {
 	h := a.Info.Header
 	h.Targets = len(a.Targets)
 	indexes := make([]int, len(a.Targets))
@@ -97,55 +112,43 @@ func collect(ctx context.Context, o collectOptions, name string, stdio console.S
 	if o.output.Files() || ui.Inspect(stdio.Out, os.Getenv).Terminal {
 		all, err := a.journal.Select(ctx, a.Info.Run, journal.All) // so that a later collect names files alike
 		if err != nil {
-			return errors.Join(err, a.end(console.ExitUsage))
+			return nil, err
 		}
 		o.output.Named = slices.Values(all)
 	}
-	out, err := display.New(o.output, stdio, h, indexes)
-	if err != nil {
-		return errors.Join(err, a.end(console.ExitUsage))
-	}
-	a.verbose.To(out.Stderr)
+	return display.New(o.output, stdio, h, indexes)
+}
+
+// A collection is a collect that is ready to start.
+type collection struct {
+	*remoteQuery
+
+	out  *display.Results
+	opts run.CollectOptions
+}
+
+// run fetches and shows the results, and removes from the hosts what is stored here whole.
+func (x *collection) run(ctx context.Context, stdio console.Stdio) error {
+	x.verbose.To(x.out.Stderr)
 	ctx, stop := signals.Watch(ctx, func(bool) {})
 	release := sync.OnceFunc(stop.End)
 	defer release()
-	defer a.journal.HurryWith(stop.Hurried())()
-	defer out.Showing.AbortWith(ctx, stop.Hurried())()
-	begun, told := time.Now(), newWaitingNote(time.Now())
-	opts.Stop = stop.Drained
-	opts.Waiting = func(pending []run.Pending, pause time.Duration) {
-		if text := told.text(pending, time.Now(), pause); text != "" {
-			console.Say(out.Stderr, "%s", text)
-		}
-	}
-	c := a.Collect(opts)
-	for res, failed := range c.Results(ctx) {
-		if err = failed; err == nil {
-			out.Take(res)
-		}
-	}
-	for line := range strings.SplitSeq(byCause(c.Pending(), "\n"), "\n") {
-		if line != "" {
-			console.Say(out.Stderr, "not collected: %s", line)
-		}
-	}
-	if gone := c.Gone(); len(gone) > 0 {
-		console.Say(out.Stderr, "nothing is left on %s; shoal show %s has what was fetched before", folded(gone), a.Info.Run)
-	}
-	if shorter := c.Shorter(); len(shorter) > 0 {
-		console.Say(out.Stderr, "of %s the journal keeps the output that it had, which is more than --max-output keeps now", folded(shorter))
-	}
-	out.Summary.Elapsed = time.Since(begun)
-	out.Summary.Interrupted = stop.Requested()
-	out.Settle(stop.Patience(), a.Info.Run)
-	out.Close(stop.Patience())
-	a.verbose.To(nil)
+	defer x.journal.HurryWith(stop.Hurried())()
+	defer x.out.Showing.AbortWith(ctx, stop.Hurried())()
+	begun := time.Now()
+	c, err := x.fetch(ctx, stop)
+	x.sayMissing(c)
+	x.out.Summary.Elapsed = time.Since(begun)
+	x.out.Summary.Interrupted = stop.Requested()
+	x.out.Settle(stop.Patience(), x.Info.Run)
+	x.out.Close(stop.Patience())
+	x.verbose.To(nil)
 	var left run.Remaining
-	whole := !out.Stuck && out.Failure() == nil
+	whole := !x.out.Stuck && x.out.Failure() == nil
 	if err == nil && whole {
 		left, err = c.Forget(ctx)
 	}
-	code := console.ExitCode(&out.Summary, out.Failure() == nil)
+	code := console.ExitCode(&x.out.Summary, x.out.Failure() == nil)
 	if len(c.Pending()) > 0 && code != console.ExitInterrupted {
 		code = console.ExitUnknown
 	}
@@ -153,13 +156,13 @@ func collect(ctx context.Context, o collectOptions, name string, stdio console.S
 		code = max(code, console.ExitUnknown)
 	}
 	release() // a reader of what follows may have stopped
-	if lost := a.end(code); lost != nil {
+	if lost := x.end(code); lost != nil {
 		err, code = errors.Join(err, lost), console.ExitUnknown
 	}
 	if !whole {
-		console.Say(stdio.Err, "markers and output stay on the hosts, since not all was shown and stored here: shoal collect --again %s fetches them once more", a.Info.Run)
+		console.Say(stdio.Err, "markers and output stay on the hosts, since not all was shown and stored here: shoal collect --again %s fetches them once more", x.Info.Run)
 	}
-	sayRemaining(stdio.Err, left, a.Info.Run)
+	sayRemaining(stdio.Err, left, x.Info.Run)
 	if err != nil {
 		console.Complain(stdio.Err, err)
 	}
@@ -167,6 +170,39 @@ func collect(ctx context.Context, o collectOptions, name string, stdio console.S
 		return console.ExitError(code)
 	}
 	return nil
+}
+
+// fetch fetches the results until stop is drained, and queues them for display.
+func (x *collection) fetch(ctx context.Context, stop *signals.Stopper) (c *run.Collection, err error) {
+	told := newWaitingNote(time.Now())
+	x.opts.Stop = stop.Drained
+	x.opts.Waiting = func(pending []run.Pending, pause time.Duration) {
+		if text := told.text(pending, time.Now(), pause); text != "" {
+			console.Say(x.out.Stderr, "%s", text)
+		}
+	}
+	c = x.Collect(x.opts)
+	for res, failed := range c.Results(ctx) {
+		if err = failed; err == nil {
+			x.out.Take(res)
+		}
+	}
+	return c, err
+}
+
+// sayMissing says what was not fetched, or not kept in the journal.
+func (x *collection) sayMissing(c *run.Collection) {
+	for line := range strings.SplitSeq(byCause(c.Pending(), "\n"), "\n") {
+		if line != "" {
+			console.Say(x.out.Stderr, "not collected: %s", line)
+		}
+	}
+	if gone := c.Gone(); len(gone) > 0 {
+		console.Say(x.out.Stderr, "nothing is left on %s; shoal show %s has what was fetched before", folded(gone), x.Info.Run)
+	}
+	if shorter := c.Shorter(); len(shorter) > 0 {
+		console.Say(x.out.Stderr, "of %s the journal keeps the output that it had, which is more than --max-output keeps now", folded(shorter))
+	}
 }
 
 // folded returns the names of the hosts, safe for a terminal.
