@@ -67,43 +67,72 @@ func Execute(ctx context.Context, x Execution, stdio console.Stdio) error {
 
 // execute is Execute, and returns the arguments of the rerun that a person has chosen; nil: none.
 func execute(ctx context.Context, x Execution, stdio console.Stdio) (again []string, err error) {
-	input := unsent{from: stdio.In, notify: stdio.Err, said: x.InputSent}
-	if err := input.check(); err != nil {
-		return nil, errors.Join(err, x.closeJournal())
+	g, err := x.begin(ctx, stdio)
+	if err != nil {
+		return nil, err
+	}
+	return g.toEnd(ctx)
+}
+
+// A begun is an Execution that has begun, with what shows it.
+type begun struct {
+	*Execution
+
+	run     *run.Run
+	engine  engine.Options
+	carried engine.Fanout // by this machine
+	out     *display.Results
+	shown   *browsing // nil without Browse
+	input   unsent
+	stdio   console.Stdio
+}
+
+// begin opens what the run needs, and begins it. After an error the journal is closed.
+func (x *Execution) begin(ctx context.Context, stdio console.Stdio) (_ *begun, err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, x.closeJournal())
+		}
+	}()
+	g := &begun{Execution: x, input: unsent{from: stdio.In, notify: stdio.Err, said: x.InputSent}, stdio: stdio}
+	if err := g.input.check(); err != nil {
+		return nil, err
 	}
 	x.Output.Named = x.Plan.Recorded()
 	if err := x.Output.Check(); err != nil {
-		return nil, errors.Join(err, x.closeJournal())
+		return nil, err
 	}
-	e, err := x.Plan.Engine(ctx) // may ask; before the progress line
-	if err != nil {
-		return nil, errors.Join(err, x.closeJournal())
+	if g.engine, err = x.Plan.Engine(ctx); err != nil { // may ask; before the progress line
+		return nil, err
 	}
-	carried := engine.DefaultFanout() // measured before connections use open files
-	r, err := x.Begin(ctx)
-	if err != nil {
-		return nil, errors.Join(err, x.closeJournal())
+	g.carried = engine.DefaultFanout() // measured before connections use open files
+	if g.run, err = x.Begin(ctx); err != nil {
+		return nil, err
 	}
-	x.Header.Run = r.ID
-	var shown *browsing
+	x.Header.Run = g.run.ID
 	if x.Browse {
-		if shown, err = x.newBrowsing(ctx); err != nil {
-			return nil, errors.Join(err, r.Abandon(), x.closeJournal())
+		if g.shown, err = x.newBrowsing(ctx); err != nil {
+			return nil, errors.Join(err, g.run.Abandon())
 		}
 	}
 	x.Output.Brief = x.Journal != nil
 	if x.Journal != nil {
 		x.Output.Again = display.ShowAgain("last", x.StateDir)
 	}
-	out, err := display.New(x.Output, stdio, x.Header, x.Indexes)
-	if err != nil {
-		return nil, errors.Join(err, r.Abandon(), x.closeJournal(), shown.close())
+	if g.out, err = display.New(x.Output, stdio, x.Header, x.Indexes); err != nil {
+		return nil, errors.Join(err, g.run.Abandon(), g.shown.close())
 	}
-	out.State.Sending(r.Bytes())
-	if x.Workers != nil {
-		x.Workers.notify(out.Stderr)
+	return g, nil
+}
+
+// toEnd runs the commands, and returns the arguments of the rerun that a person has chosen.
+func (g *begun) toEnd(ctx context.Context) (again []string, err error) {
+	out := g.out
+	out.State.Sending(g.run.Bytes())
+	if g.Workers != nil {
+		g.Workers.notify(out.Stderr)
 	}
-	x.Verbose.To(out.Stderr)     // may wait for a reader: before signals are caught
+	g.Verbose.To(out.Stderr)     // may wait for a reader: before signals are caught
 	letGo := make(chan struct{}) // closed when a person who follows has seen enough
 	endFollow := sync.OnceFunc(func() {
 		out.State.Stopping()
@@ -111,7 +140,7 @@ func execute(ctx context.Context, x Execution, stdio console.Stdio) (again []str
 	})
 	ctx, stop := signals.Watch(ctx, func(aborting bool) {
 		out.State.Stopping()
-		if x.Output.Follow { // nobody waits for the end of tail -f
+		if g.Output.Follow { // nobody waits for the end of tail -f
 			console.Say(out.Stderr, "the commands are let go")
 			endFollow()
 			return
@@ -119,33 +148,55 @@ func execute(ctx context.Context, x Execution, stdio console.Stdio) (again []str
 		sayStopping(out.Stderr, out.State, aborting)
 	})
 	defer stop.End()
-	if x.Journal != nil {
-		defer x.Journal.HurryWith(stop.Hurried())()
+	if g.Journal != nil {
+		defer g.Journal.HurryWith(stop.Hurried())()
 	}
 	out.OnLost = stop.Drain
-	helm := newControls(out.Stderr, newWidthControl(e, e.Fanout, x.Header.Targets, carried))
-	if x.Output.Follow {
-		helm.endFollow = endFollow
-	}
-	if shown != nil {
-		shown.start(ctx, &x, stdio, out, helm, stop)
-		e.Cancellable = true
-		helm.take(nil, out)
-	} else {
-		helm.take(stdio.In, out)
-	}
+	helm := g.steer(ctx, stop, endFollow)
 	defer helm.end()
-	spooled := x.Output.Spool(&e)
+	spooled := g.Output.Spool(&g.engine)
 	if spooled != nil {
 		defer func() { _ = spooled.Close() }()
 	}
-	e.Width, e.Resized = helm.Width, helm.Resized
-	if x.Timeout > 0 {
+	if g.Timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = e.Clock.WithTimeout(ctx, x.Timeout, fmt.Errorf("the run's timeout of %v passed", x.Timeout))
+		ctx, cancel = g.engine.Clock.WithTimeout(ctx, g.Timeout, fmt.Errorf("the run's timeout of %v passed", g.Timeout))
 		defer cancel()
 	}
 	defer out.Showing.AbortWith(ctx, stop.Hurried())()
+	g.tell(stop)
+	defer collector.FollowRun()()
+
+	failed := takeAll(g.run.Results(ctx, run.Options{
+		Engine: g.engine, Asking: g.Workers.asking(), LetGo: letGo, Hurry: stop.Hurried(), Lost: func(err error) { out.Lose("journal", err) },
+	}), out, stop, g.End)
+	if spooled != nil {
+		out.Cut = spooled.Full()
+	}
+	return g.conclude(ctx, failed, stop)
+}
+
+// steer lets keys and signals change the width, or the browser, until end is called.
+func (g *begun) steer(ctx context.Context, stop *signals.Stopper, endFollow func()) *controls {
+	e := &g.engine
+	helm := newControls(g.out.Stderr, newWidthControl(*e, e.Fanout, g.Header.Targets, g.carried))
+	if g.Output.Follow {
+		helm.endFollow = endFollow
+	}
+	if g.shown != nil {
+		g.shown.start(ctx, g.Execution, g.stdio, g.out, helm, stop)
+		e.Cancellable = true
+		helm.take(nil, g.out)
+	} else {
+		helm.take(g.stdio.In, g.out)
+	}
+	e.Width, e.Resized = helm.Width, helm.Resized
+	return helm
+}
+
+// tell has the engine tell what it does, and stop when it is asked to.
+func (g *begun) tell(stop *signals.Stopper) {
+	e, out := &g.engine, g.out
 	e.Drain, e.Follow = stop.Drained, out.Follow
 	e.Drained = func() (fleet.Reason, error) {
 		if stop.Requested() {
@@ -153,40 +204,39 @@ func execute(ctx context.Context, x Execution, stdio console.Stdio) (again []str
 		}
 		return out.StoppedBy()
 	}
-	out.Watch(&e)
+	out.Watch(e)
 	e.Notice = func(text string) { console.Note(out.Stderr, text) }
 	e.Released = func(r engine.Release) {
 		console.Say(out.Stderr, "%s commands were started together, within %v", ui.Count(int64(r.Targets)), r.Skew.Round(time.Microsecond))
 	}
-	defer collector.FollowRun()()
+}
 
-	failed := takeAll(r.Results(ctx, run.Options{Engine: e, Asking: x.Workers.asking(), LetGo: letGo, Hurry: stop.Hurried(), Lost: func(err error) { out.Lose("journal", err) }}), out, stop, x.End)
-	if spooled != nil {
-		out.Cut = spooled.Full()
-	}
-	input.notify = out.Stderr
-	_ = input.check() // what came since
-	sayGivenUp(out.Stderr, r.GivenUp())
-	sayMarkersLeft(out.Stderr, r)
-	out.Summary.Elapsed = max(0, time.Since(x.Header.Started)) // of a resumed run too, by the wall clock
+// conclude says what came of the run, and ends it. failed is the run's own error.
+func (g *begun) conclude(ctx context.Context, failed error, stop *signals.Stopper) (again []string, err error) {
+	out := g.out
+	g.input.notify = out.Stderr
+	_ = g.input.check() // what came since
+	sayGivenUp(out.Stderr, g.run.GivenUp())
+	sayMarkersLeft(out.Stderr, g.run)
+	out.Summary.Elapsed = max(0, time.Since(g.Header.Started)) // of a resumed run too, by the wall clock
 	out.Summary.Interrupted = stop.Requested() || ctx.Err() != nil
 	if ctx.Err() != nil && !stop.Requested() {
-		x.stopped = context.Cause(ctx).Error()
+		g.stopped = context.Cause(ctx).Error()
 	}
 	if failed != nil && out.Summary.Targets() == 0 {
-		shown.cancel()
-		err := errors.Join(failed, r.Abandon(), x.closeJournal(), out.Abandon(stop.Patience()))
-		_, closed := shown.wait()
+		g.shown.cancel()
+		err := errors.Join(failed, g.run.Abandon(), g.closeJournal(), out.Abandon(stop.Patience()))
+		_, closed := g.shown.wait()
 		return nil, errors.Join(err, closed)
 	}
-	stderr := stdio.Err
-	if shown != nil {
-		stderr = shown.aside
+	stderr := g.stdio.Err
+	if g.shown != nil {
+		stderr = g.shown.aside
 	}
-	err = x.finish(ctx, out, r, failed, stop.Patience(), stderr)
-	again, failed = shown.wait()
+	err = g.finish(ctx, out, g.run, failed, stop.Patience(), stderr)
+	again, failed = g.shown.wait()
 	if failed != nil {
-		console.Complain(stdio.Err, failed)
+		console.Complain(g.stdio.Err, failed)
 	}
 	return again, err
 }
