@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -21,8 +22,10 @@ import (
 	"shoal/internal/cli/console"
 	"shoal/internal/cli/display"
 	"shoal/internal/cli/flags"
+	"shoal/internal/connect"
 	"shoal/internal/engine"
 	"shoal/internal/hint"
+	"shoal/internal/journal"
 	"shoal/internal/output"
 	"shoal/internal/placeholder"
 	"shoal/internal/run"
@@ -74,6 +77,16 @@ func runCommand(ctx context.Context, f *RunFlags, text string, stdio console.Std
 	return f.Run(ctx, text, text, stdio)
 }
 
+// A request is a run as the flags ask for it.
+type request struct {
+	opts     connect.Options
+	title    string // how it is recorded
+	total    int    // targets
+	targets  iter.Seq[fleet.Target]
+	template *placeholder.Template
+	verbose  *display.Verbose // nil without -v
+}
+
 // Run runs a command, or what else Wrapper has for the targets; title is how it is recorded. All
 // errors in flags and inventory are found before anything starts.
 func (f *RunFlags) Run(ctx context.Context, text, title string, stdio console.Stdio) error {
@@ -95,69 +108,78 @@ func (f *RunFlags) Run(ctx context.Context, text, title string, stdio console.St
 	if err != nil {
 		return err
 	}
-	total := list.Len() * f.repeat
-	opts.Engine.Targets = total
+	q := &request{opts: opts, title: title, total: list.Len() * f.repeat, verbose: verbose}
+	q.opts.Engine.Targets = q.total
 	switch {
 	case f.list:
 		_, err := fmt.Fprintln(stdio.Out, expr.Fold(Names(slices.Collect(list.Hosts()))))
 		return err
 	case f.estimate:
 		f.TellCommand(stdio.Err)
-		return printEstimate(stdio.Out, opts, total)
+		return printEstimate(stdio.Out, q.opts, q.total)
 	}
-	template, err := placeholder.Parse(text, f.where())
-	if err != nil {
+	if q.template, err = placeholder.Parse(text, f.where()); err != nil {
 		return fmt.Errorf("reading the command: %w", err)
 	}
-	for _, n := range template.Notices() {
+	for _, n := range q.template.Notices() {
 		console.Note(stdio.Err, n)
 	}
 	canary, err := ParseCanaries(f.Canary, list.Hosts(), true)
 	if err != nil {
 		return err
 	}
-	targets := canary.First(list.Targets(f.repeat))
-	opts.Engine.Rollout = append(canary.Stage(targets), opts.Engine.Rollout...)
+	q.targets = canary.First(list.Targets(f.repeat))
+	q.opts.Engine.Rollout = append(canary.Stage(q.targets), q.opts.Engine.Rollout...)
 	if f.dryRun {
-		f.TellCommand(stdio.Err)
-		if f.cluster.URL != "" {
-			if err := f.cluster.TellWorkers(ctx, targets, stdio); err != nil {
-				return err
-			}
-		}
-		return DryRun(ctx, stdio, opts, targets, func(t fleet.Target) (string, error) {
-			return template.Expand(t), template.Check(t)
-		})
+		return f.tellPlan(ctx, q, stdio)
 	}
-	if err := config.Confirm(ctx, title, targets, true, stdio); err != nil {
+	return f.start(ctx, q, stdio)
+}
+
+// tellPlan prints what would run where, and how.
+func (f *RunFlags) tellPlan(ctx context.Context, q *request, stdio console.Stdio) error {
+	f.TellCommand(stdio.Err)
+	if f.cluster.URL != "" {
+		if err := f.cluster.TellWorkers(ctx, q.targets, stdio); err != nil {
+			return err
+		}
+	}
+	return DryRun(ctx, stdio, q.opts, q.targets, func(t fleet.Target) (string, error) {
+		return q.template.Expand(t), q.template.Check(t)
+	})
+}
+
+// start asks a person what has to be asked, reads what the hosts get, and runs the commands.
+func (f *RunFlags) start(ctx context.Context, q *request, stdio console.Stdio) error {
+	if err := config.Confirm(ctx, q.title, q.targets, true, stdio); err != nil {
 		return err
 	}
 	if err := f.ReadBecomePassword(ctx, f.Wrapper.Become); err != nil {
 		return err
 	}
-	Withhold(&opts, f.Wrapper)
+	Withhold(&q.opts, f.Wrapper)
 	input, err := f.OpenInput(ctx, stdio)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = input.Close() }()
-	flags.WarnInsecure(stdio.Err, opts)
+	flags.WarnInsecure(stdio.Err, q.opts)
 	var workers *Workers
 	if f.cluster.URL == "" {
-		opts.Engine.Fanout = Fanout(opts.Engine.Fanout, total, stdio)
+		q.opts.Engine.Fanout = Fanout(q.opts.Engine.Fanout, q.total, stdio)
 	} else {
-		if workers, err = f.cluster.Join(ctx, &opts, total, stdio); err != nil {
+		if workers, err = f.cluster.Join(ctx, &q.opts, q.total, stdio); err != nil {
 			return err
 		}
 		defer workers.Close()
 	}
-	planned, err := opts.Plan(ctx, targets, template)
+	planned, err := q.opts.Plan(ctx, q.targets, q.template)
 	if err != nil {
 		return err
 	}
 	defer planned.Close()
 	if f.On() {
-		if f.Settings, err = SettingsOf(f.Given, f.KeptNames, &f.HostFlags, &opts, f.NoCommand()); err != nil {
+		if f.Settings, err = SettingsOf(f.Given, f.KeptNames, &f.HostFlags, &q.opts, f.NoCommand()); err != nil {
 			return err
 		}
 	}
@@ -165,16 +187,21 @@ func (f *RunFlags) Run(ctx context.Context, text, title string, stdio console.St
 	if err != nil {
 		return err
 	}
+	return Execute(ctx, f.execution(q, planned, j, workers), stdio)
+}
+
+// execution returns the run, with its targets planned. workers may be nil.
+func (f *RunFlags) execution(q *request, planned *connect.Plan, j *journal.Journal, workers *Workers) Execution {
 	x := Execution{
-		Opts: opts, Output: &f.OutputFlags, Journal: j, StateDir: f.HostFlags.StateDir, Timeout: f.Timeout.Duration(),
-		Plan: planned, Verbose: verbose, InputSent: f.InputSent(), End: &f.EndFlags,
+		Opts: q.opts, Output: &f.OutputFlags, Journal: j, StateDir: f.HostFlags.StateDir, Timeout: f.Timeout.Duration(),
+		Plan: planned, Verbose: q.verbose, InputSent: f.InputSent(), End: &f.EndFlags, Workers: workers,
 		Browse: f.browse, Rerun: f.rerun, Kills: f.Wrapper.KillOnCancel,
 		Header: record.Header{
 			Program: "shoal " + console.Version,
 			Started: time.Now(),
-			Command: title,
-			Targets: total,
-			Fanout:  opts.Engine.Fanout,
+			Command: q.title,
+			Targets: q.total,
+			Fanout:  q.opts.Engine.Fanout,
 		},
 	}
 	x.Begin = func(ctx context.Context) (*run.Run, error) {
@@ -185,9 +212,9 @@ func (f *RunFlags) Run(ctx context.Context, text, title string, stdio console.St
 		return r, err
 	}
 	if workers != nil {
-		x.Begin, x.Workers = workers.Begin(x.Begin), workers
+		x.Begin = workers.Begin(x.Begin)
 	}
-	return Execute(ctx, x, stdio)
+	return x
 }
 
 // Fanout returns the fanout that was asked for, or what this machine can carry;
