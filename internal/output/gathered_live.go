@@ -271,12 +271,12 @@ func (g *GatheredLines) printRow(s fleet.Stream) {
 	}
 	var all []group
 	for text, members := range column.lines[0].texts {
-		if len(members) == 0 {
+		g.memory -= len(text) + memberSize*len(members)
+		if len(members) == 0 { // forgotten
 			continue
 		}
 		slices.SortFunc(members, func(a, b groups.Member) int { return cmp.Compare(a.Index, b.Index) })
 		all = append(all, group{text, members})
-		g.memory -= len(text) + memberSize*len(members)
 		for _, m := range members {
 			if from := g.seen[m.Index]; from != nil {
 				from.streams[s].printed += int64(len(text)) + 1

@@ -104,6 +104,9 @@ func TestGatheredLinesAttempts(t *testing.T) {
 	}
 	want(t, stdout(), "node2: zwei\n")
 	want(t, stderr(), "")
+	if g.memory != 0 {
+		t.Errorf("%d bytes count as held at the end", g.memory)
+	}
 }
 
 // Lines that wait for a slow host are printed without it when they are too many; a line too
