@@ -1,6 +1,7 @@
 package run
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -56,6 +57,38 @@ func TestInquiryHoldsNoOutput(t *testing.T) {
 		if err := j.LoadOutput(t.Context(), &e); err != nil || string(e.Stdout.Bytes) != text(i) {
 			t.Errorf("target %d: loaded %.20q, %v", i, e.Stdout.Bytes, err)
 		}
+	}
+	if err := q.End(0); err != nil {
+		t.Error(err)
+	}
+}
+
+// Where none of the selected targets can be asked, nobody is, and that is no error.
+func TestResolveOfNobody(t *testing.T) {
+	j, err := journal.Open(t.Context(), t.TempDir(), journal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = j.Close() }()
+	target := fleet.Target{Host: fleet.Host{Name: "h"}, Command: "true"}
+	r, err := j.Begin(t.Context(), journal.RunInfo{Options: Remote{Once: true, key: newKey()}.options()}, slices.Values([]fleet.Target{target}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := fleet.Result{Target: target, Attempt: 1, End: fleet.End{Outcome: fleet.OutcomeUnknown, Reason: fleet.ReasonInternal}}
+	if err := errors.Join(r.Result(lost), r.End(journal.Ending{})); err != nil {
+		t.Fatal(err)
+	}
+	info, _, err := ReadMarked(t.Context(), j, "last")
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := Inquire(t.Context(), j, info, Unresolved)
+	if err != nil || q.Mute != 1 || len(q.Targets) != 0 {
+		t.Fatalf("%d cannot be asked, %d can, %v", q.Mute, len(q.Targets), err)
+	}
+	for r, err := range q.Resolve(t.Context()) {
+		t.Errorf("%+v, %v", r, err)
 	}
 	if err := q.End(0); err != nil {
 		t.Error(err)

@@ -35,6 +35,9 @@ func Unresolved(e *journal.Entry) bool {
 // recorded. What has not started by now never will.
 func (q *Inquiry) Resolve(ctx context.Context) iter.Seq2[Resolution, error] {
 	return func(yield func(Resolution, error) bool) {
+		if len(q.asked) == 0 { // nobody has said how to reach them
+			return
+		}
 		all, ofTarget := q.questions()
 		answers := make([][]Reply, len(q.asked)) // for each target, by session
 		missing := make([]int, len(q.asked))
