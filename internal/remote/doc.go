@@ -36,7 +36,8 @@
 // most other signals, sent to its group. timeout(1) is not used: its variants differ, its
 // status 124 may also be the command's, and after KILL it returns 137. A command that
 // survives TERM is reported as KILL instead, since the group's KILL reaches the wrapper
-// too; the marker says timeout in both cases.
+// too; the marker says timeout in both cases. From TERM on it says so whatever ends the command,
+// also a KILL of it from elsewhere: it was told to end, and how it did tells nothing more.
 //
 // # Which shells
 //
