@@ -111,3 +111,20 @@ func TestAllowedAlgorithmOfAnRSAKey(t *testing.T) {
 		}
 	}
 }
+
+// That an agent is withheld and that a login was signed by SHA-1 is said together.
+func TestFlagsOfALogin(t *testing.T) {
+	t.Parallel()
+	key := newSigner(t, sshdtest.RSA)
+	s := sshdtest.OpenSSH(t, sshdtest.WithAuthorized(key.PublicKey()), sshdtest.WithConfig("PubkeyAcceptedAlgorithms +ssh-rsa"))
+	r := newRig(s.Host, s.HostKeys, key) // whose keys do not say that they were known
+	r.settings = &ssh.Settings{UserKeys: []string{xssh.KeyAlgoRSA}, Agent: ssh.AgentSpec{Socket: "/nowhere"}}
+	d := r.newDialer(t)
+	defer func() { _ = d.Close() }()
+	a := attemptAt(r, "true")
+	a.Agent = true
+	end := attemptWith(t, d, a)
+	if want := fleet.FlagNoAgent | fleet.FlagLegacy; end.Outcome != fleet.OutcomeOK || !end.Flags.Has(want) {
+		t.Errorf("ended %v(%s) with flags %q, want %q among them: %v", end.Outcome, end.Reason, end.Flags, want, end.Err)
+	}
+}

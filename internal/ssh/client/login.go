@@ -222,7 +222,7 @@ func (l *login) take(ev wire.Event) *fleet.Error {
 			l.handshake.attempt.LoggedIn(l.keys[l.next-1].signer.PublicKey())
 		}
 		if l.accepted != nil && l.keys[l.next-1].sha1 {
-			l.handshake.session.flags = fleet.FlagLegacy
+			l.handshake.session.flags |= fleet.FlagLegacy
 		}
 		l.handshake.over = true
 	case wire.AuthFailure:
