@@ -42,8 +42,8 @@ type kept struct {
 	guesses bool        // later commands may be sent with the opening of their channel
 	onEnd   func(error) // may be nil
 
-	ready bool       // a command has ended, and the connection has not
-	since time.Time  // when that was
+	ready bool       // a command has ended, the connection has not, and no other attempt has been passed on
+	since time.Time  // when the last command ended
 	next  *next      // waits for the driver; nil: none
 	over  *fleet.End // why there is no connection any more; nil: there is one
 }
@@ -127,7 +127,10 @@ func (c *conn) StartNext(ctx context.Context, a *ssh.Attempt, done func(fleet.En
 	}
 }
 
-var errNotKept = errors.New("the connection was not kept after its last command")
+var (
+	errNotKept = errors.New("the connection was not kept after its last command")
+	errBusy    = errors.New("another command waits or runs on the connection")
+)
 
 // lost returns why there is no connection for a further attempt, or nil.
 func (c *conn) lost() *fleet.End {
@@ -138,8 +141,10 @@ func (c *conn) lost() *fleet.End {
 
 func (c *conn) lostLocked() *fleet.End {
 	switch {
-	case c.kept == nil || !c.kept.ready && c.kept.over == nil:
+	case c.kept == nil || c.kept.since.IsZero() && c.kept.over == nil:
 		return &fleet.End{Reason: fleet.ReasonConnClosed, Err: errNotKept}
+	case c.kept.over == nil && !c.kept.ready: // it must not take the place of the other, which nobody would end then
+		return &fleet.End{Reason: fleet.ReasonInternal, Err: errBusy}
 	case c.closed:
 		return &fleet.End{Reason: fleet.ReasonInterrupted, Err: errClosedHere}
 	}
@@ -153,7 +158,7 @@ func (c *conn) pass(n *next) (over *fleet.End) {
 	if over := c.lostLocked(); over != nil {
 		return over
 	}
-	c.kept.next = n
+	c.kept.next, c.kept.ready = n, false
 	c.wake()
 	return nil
 }
@@ -173,7 +178,7 @@ func (c *conn) rest() {
 	c.session = c.session.rest()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.kept.ready { // so that connections made together do not exchange keys together
+	if c.kept.since.IsZero() { // so that connections made together do not exchange keys together
 		c.session.link.client.Pass(spread)
 	}
 	c.kept.ready, c.kept.since = true, time.Now()

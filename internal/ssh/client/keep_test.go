@@ -151,6 +151,40 @@ func TestLaterGuessFails(t *testing.T) {
 	t.Logf("%d commands ran, %d guesses were wrong", ran, failed)
 }
 
+// A command that comes while another waits for the connection, or runs on it, does not take its place.
+func TestOneCommandAtATime(t *testing.T) {
+	s := sshdtest.OpenSSH(t)
+	forParks(t, func(t *testing.T, park Park) {
+		r := rigFor(s)
+		r.Park = park
+		d := r.newDialer(t)
+		var out bytes.Buffer
+		a := r.keeping("true", new(bytes.Buffer))
+		c, err := d.Dial(t.Context(), a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends := make(chan fleet.End, 1)
+		early := make(chan fleet.End, 1)
+		c.Start(t.Context(), func(fleet.End) { // the driver takes nothing meanwhile
+			c.StartNext(t.Context(), r.keeping("echo first", &out), func(e fleet.End) { ends <- e })
+			c.StartNext(t.Context(), r.keeping("echo must not run", &out), func(e fleet.End) { early <- e })
+		})
+		if end := <-early; end.Outcome != fleet.OutcomeNeverStarted {
+			t.Errorf("the one that came too early: %+v", end)
+		}
+		_ = d.Close()
+		select {
+		case end := <-ends:
+			if end.Outcome == fleet.OutcomeOK && out.String() != "first\n" {
+				t.Errorf("output %q", out.String())
+			}
+		default:
+			t.Error("nobody was told of the first one's end")
+		}
+	})
+}
+
 // The time limit of a command that ignores TERM ends its channel and not the connection, and
 // nothing of it comes to the next command.
 func TestTimeoutKeeps(t *testing.T) {
