@@ -24,8 +24,9 @@ type Tunnel struct {
 	refused error
 	arrival []byte // bytes received and not yet read
 	eof     bool
-	shut    bool // Close was called
-	waits   bool // Write waits for room in the output
+	shut    bool          // Close was called, or Open has given up
+	late    chan struct{} // of the UnansweredError; nil: none
+	waits   bool          // Write waits for room in the output
 	readBy  deadline
 	writeBy deadline
 }
@@ -46,8 +47,9 @@ type deadline struct {
 
 func (d *deadline) passed() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }
 
-// Open opens a stream to host and port as the jump host sees them. The error is
-// ctx's cause, a *RefusedError, or a *fleet.Error when the jump host is lost.
+// Open opens a stream to host and port as the jump host sees them. The error is an
+// *UnansweredError when ctx has ended, a *RefusedError, or a *fleet.Error when the jump
+// host is lost.
 func (t *Tunnels) Open(ctx context.Context, host string, port uint16) (*Tunnel, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -75,10 +77,22 @@ func (t *Tunnels) Open(ctx context.Context, host string, port uint16) (*Tunnel, 
 		return nil, t.err
 	case tunnel.state == tunnelOpening:
 		tunnel.shut = true // become closes the channel when the answer arrives
-		return nil, context.Cause(ctx)
+		tunnel.late = make(chan struct{})
+		return nil, &UnansweredError{context.Cause(ctx), tunnel.late}
 	}
 	return tunnel, nil
 }
+
+// An UnansweredError means that a jump host has not answered before the context of Open had
+// ended. It may go on trying to connect, with a descriptor for it.
+type UnansweredError struct {
+	cause error // of the context
+	// Gone is closed when it has answered and the stream is closed, or the jump host is lost.
+	Gone <-chan struct{}
+}
+
+func (e *UnansweredError) Error() string { return e.cause.Error() }
+func (e *UnansweredError) Unwrap() error { return e.cause }
 
 // become sets the state. all.mu must be held, as for arrived and ended.
 func (c *Tunnel) become(s tunnelState, refused error) {
@@ -86,7 +100,18 @@ func (c *Tunnel) become(s tunnelState, refused error) {
 	if s == tunnelOpen && c.shut {
 		c.all.link.client.CloseChannel(c.channel)
 	}
+	if s == tunnelGone {
+		c.gone()
+	}
 	c.changed.Broadcast()
+}
+
+// gone says that nothing is left of a stream that Open has given up. all.mu must be held.
+func (c *Tunnel) gone() {
+	if c.late != nil {
+		close(c.late)
+		c.late = nil
+	}
 }
 
 func (c *Tunnel) arrived(p []byte) {

@@ -96,6 +96,7 @@ func (t *Tunnels) fail(err error) {
 	}
 	close(t.closed)
 	for _, tunnel := range t.tunnels {
+		tunnel.gone()
 		tunnel.changed.Broadcast()
 	}
 	t.output.Broadcast()

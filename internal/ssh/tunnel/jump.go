@@ -167,11 +167,26 @@ func (n *Network) through(ctx context.Context, a *ssh.Attempt, hop ssh.Target) (
 			}
 			return &stream{Tunnel: tunnel, release: sync.OnceFunc(func() { p.release(m) })}, nil
 		}
+		if late, ok := errors.AsType[*client.UnansweredError](err); ok {
+			n.all.Go(func() { n.releaseWhenGone(p, m, late.Gone) })
+			return fail(err)
+		}
 		p.failed(m, err)
 		if try == maxTries || !passing(err) {
 			return fail(err)
 		}
 	}
+}
+
+// releaseWhenGone keeps the place of a stream that was given up for as long as the jump host may have
+// a descriptor for it: sshd tries to connect for two minutes. Many targets that do not answer would
+// leave it none for the others.
+func (n *Network) releaseWhenGone(p *pool, m *member, gone <-chan struct{}) {
+	select {
+	case <-gone:
+	case <-n.ctx.Done():
+	}
+	p.release(m)
 }
 
 // passing reports whether a retry on another connection may succeed.

@@ -25,6 +25,7 @@ import (
 	"shoal/internal/engine"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/client"
+	"shoal/internal/ssh/tcp"
 	"shoal/internal/ssh/wire"
 	"shoal/internal/sshdtest"
 	"shoal/simfleet"
@@ -474,6 +475,128 @@ func TestBastionRefusesATarget(t *testing.T) {
 	if !ok || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonDialFailed {
 		t.Errorf("Dial gave %v", err)
 	}
+}
+
+// A blackhole is a bastion that answers no opening of a stream before it is told to.
+type blackhole struct {
+	key xssh.Signer
+
+	mu    sync.Mutex
+	asked [][]xssh.NewChannel // of each connection
+}
+
+func (b *blackhole) serve(l net.Listener, all *sync.WaitGroup) {
+	config := &xssh.ServerConfig{PublicKeyCallback: func(xssh.ConnMetadata, xssh.PublicKey) (*xssh.Permissions, error) { return nil, nil }}
+	config.AddHostKey(b.key)
+	for {
+		nc, err := l.Accept()
+		if err != nil {
+			return
+		}
+		all.Go(func() {
+			defer func() { _ = nc.Close() }()
+			_, channels, requests, err := xssh.NewServerConn(nc, config)
+			if err != nil {
+				return
+			}
+			all.Go(func() { xssh.DiscardRequests(requests) })
+			b.mu.Lock()
+			n := len(b.asked)
+			b.asked = append(b.asked, nil)
+			b.mu.Unlock()
+			for ch := range channels {
+				b.mu.Lock()
+				b.asked[n] = append(b.asked[n], ch)
+				b.mu.Unlock()
+			}
+		})
+	}
+}
+
+// openings returns how many streams were asked for on each connection, once there are n.
+func (b *blackhole) openings(n int) (all []int) {
+	for {
+		b.mu.Lock()
+		all = nil
+		left := n
+		for _, asked := range b.asked {
+			all, left = append(all, len(asked)), left-len(asked)
+		}
+		b.mu.Unlock()
+		if left <= 0 {
+			return all
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// A stream that was given up has its place for as long as the bastion may try to connect, with a descriptor
+// of which it has few.
+func TestUnansweredOpeningsKeepTheirPlaces(t *testing.T) {
+	s := newSite(t, 1)
+	b := &blackhole{key: s.bastion.Signer}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	all.Go(func() { b.serve(l, &all) })
+	port := l.Addr().(*net.TCPAddr).AddrPort().Port()
+	s.keys[fmt.Sprintf("127.0.0.1:%d", port)] = b.key.PublicKey()
+	hop := at(fleet.Target{Host: fleet.Host{Name: "127.0.0.1", Port: port}, User: "u"}, nil)
+
+	limits := ssh.Timeouts{Dial: 50 * time.Millisecond}
+	n := New(Options{Streams: 2, Timeouts: limits, Direct: tcp.Dialer{Timeouts: ssh.Timeouts{}.WithDefaults()}})
+	d, err := client.New(client.Options{HostKeys: s.keys, Identities: s.signers, Network: n})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Use(d)
+	defer func() {
+		_, _ = d.Close(), n.Close()
+		_ = l.Close()
+		all.Wait()
+	}()
+	giveUp := func() {
+		t.Helper()
+		target := at(fleet.Target{Host: s.fleet.Host(0), User: "someone", Command: "true"}, ssh.Via(hop))
+		_, err := d.Dial(t.Context(), &ssh.Attempt{Progress: new(ssh.Progress), Target: target})
+		if f, ok := errors.AsType[*fleet.Error](err); !ok || f.Outcome != fleet.OutcomeNeverStarted || f.Reason != fleet.ReasonDialTimeout {
+			t.Errorf("the error is %v", err)
+		}
+	}
+	for range 5 {
+		giveUp()
+	}
+	if got, want := b.openings(5), []int{2, 2, 1}; !slices.Equal(got, want) {
+		t.Errorf("%v openings on the connections, want %v", got, want)
+	}
+	b.mu.Lock()
+	for _, asked := range b.asked {
+		for _, ch := range asked {
+			_ = ch.Reject(xssh.ConnectionFailed, "after two minutes")
+		}
+	}
+	b.mu.Unlock()
+	for n.pool(hop).streams() > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	for range 3 {
+		giveUp()
+	}
+	if got := len(b.openings(5 + 3)); got != 3 {
+		t.Errorf("%d connections, want the 3 that have places again", got)
+	}
+}
+
+// streams returns how many places are taken.
+func (p *pool) streams() (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range p.members {
+		n += m.streams
+	}
+	return n
 }
 
 // A bastion dies under running commands: what was sent is unknown.
