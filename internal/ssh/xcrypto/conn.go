@@ -7,6 +7,7 @@ import (
 	"net"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	xssh "golang.org/x/crypto/ssh"
@@ -29,6 +30,7 @@ type conn struct {
 	timeouts ssh.Timeouts  // of the attempt
 	flags    fleet.Flags   // of every end
 	master   Master        // the program whose connection this shares; nil: none
+	busy     atomic.Bool   // an attempt was started and has not ended
 	hasPTY   bool          // the attempt was granted a pseudo-terminal
 	kept     bool          // the last attempt has ended, and the connection is kept for another
 	reopens  bool          // a refused channel is opened once more: see open
@@ -68,6 +70,7 @@ func (c *conn) Close() error {
 
 // Start implements ssh.Conn.
 func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
+	c.busy.Store(true)
 	go func() {
 		c.kept, c.hasPTY, c.refused = false, false, 0
 		end := c.guarded(ctx)
@@ -82,6 +85,7 @@ func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
 			_ = c.Close()
 		}
 		c.agent.end(!c.kept)
+		c.busy.Store(false)
 		done(end)
 	}()
 }
@@ -89,6 +93,10 @@ func (c *conn) Start(ctx context.Context, done func(fleet.End)) {
 // StartNext implements ssh.Conn.
 func (c *conn) StartNext(ctx context.Context, a *ssh.Attempt, done func(fleet.End)) {
 	a.Timeline.Enter(fleet.PhaseSession)
+	if c.busy.Load() { // it must not take the place of the other, which would end as it does
+		done(a.Fail(a.Execution.Failed(), fleet.ReasonInternal, errBusy).End())
+		return
+	}
 	if !c.kept {
 		done(a.Fail(a.Execution.Failed(), fleet.ReasonConnClosed, errNotKept).End())
 		return
@@ -123,6 +131,7 @@ func (c *conn) ended() (fleet.Reason, error) {
 
 var (
 	errNotKept    = errors.New("the connection was not kept after its last command")
+	errBusy       = errors.New("another command runs on the connection")
 	errClosedHere = errors.New("the connection was closed on this side")
 	errEnded      = errors.New("the connection has ended")
 )
