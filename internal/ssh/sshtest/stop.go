@@ -3,12 +3,15 @@ package sshtest
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"shoal/fleet"
 	"shoal/internal/ssh"
+	"shoal/internal/sshdtest"
 	"shoal/simfleet"
 )
 
@@ -58,6 +61,45 @@ func testStop(t *testing.T, newDialer Factory) {
 		}
 	})
 	t.Run("close", func(t *testing.T) { testClose(t, newDialer) })
+	t.Run("interrupt", func(t *testing.T) { testInterrupt(t, newDialer) })
+}
+
+// testInterrupt ends the context of a running command that is to be told.
+func testInterrupt(t *testing.T, newDialer Factory) {
+	s := realOne("dropbear", sshdtest.Dropbear(t)) // OpenSSH takes no signal where it has logged root in
+	log := filepath.Join(t.TempDir(), "log")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	a := &ssh.Attempt{
+		Progress: new(ssh.Progress), Interrupt: true, Stdout: stopping(func() { cancel(errStop) }), Stderr: new(sink),
+		Target: ssh.Target{Target: s.target("trap 'echo told >" + log + "; exit' TERM; echo on; " +
+			"i=0; while [ $((i+=1)) -lt 100 ]; do sleep 0.1; done; echo nothing >" + log)},
+	}
+	end := attempt(ctx, s.dialer(t, newDialer, patient()), a)
+	if end.Outcome != fleet.OutcomeSignalled && end.Outcome != fleet.OutcomeOK { // what it has told in time
+		report{End: end}.want(t, fleet.OutcomeUnknown, fleet.ReasonInterrupted, fleet.PhaseRun, 0)
+	}
+	for {
+		text, err := os.ReadFile(log)
+		switch {
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			t.Fatal(err)
+		case len(text) == 0:
+			pause()
+			continue
+		case string(text) != "told\n":
+			t.Error("the command got no TERM")
+		}
+		return
+	}
+}
+
+// stopping is called for each write.
+type stopping func()
+
+func (f stopping) Write(p []byte) (int, error) {
+	f()
+	return len(p), nil
 }
 
 // cancelIn ends the context once the attempt is in the phase, and in that of exec once the server

@@ -127,8 +127,37 @@ func (cmd *command) expire() {
 	}
 	cmd.mu.Unlock()
 	if !known { // closing the connection ends this too
-		_, _ = cmd.channel.SendRequest("signal", false, xssh.Marshal(struct{ Name string }{"TERM"}))
+		cmd.terminate()
 	}
+}
+
+// terminate sends TERM (RFC 4254 §6.9).
+func (cmd *command) terminate() {
+	_, _ = cmd.channel.SendRequest("signal", false, xssh.Marshal(struct{ Name string }{"TERM"}))
+}
+
+// goodbye limits how long the connection stays open for TERM, which fits into the socket's buffer unless
+// the server has stopped reading, or has begun a key exchange that it does not end.
+const goodbye = time.Second
+
+// interrupt sends TERM to a command that is given up, and closes the connection.
+func (cmd *command) interrupt() {
+	sent := make(chan struct{}) // closed when TERM was sent, or cannot be
+	go func() {
+		defer close(sent)
+		cmd.terminate()
+		if cmd.conn.master != nil { // is killed, and may not have passed TERM on: an answer shows that it has
+			_, _ = cmd.channel.SendRequest("keepalive@openssh.com", true, nil)
+		}
+	}()
+	timer := time.NewTimer(goodbye)
+	defer timer.Stop()
+	select {
+	case <-sent:
+	case <-timer.C:
+	}
+	cmd.conn.wire.abandon()
+	<-sent
 }
 
 // feed starts sending the command's input, and EOF after it. The returned function waits for

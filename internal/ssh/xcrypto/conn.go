@@ -152,9 +152,16 @@ func panicError(p any) error {
 }
 
 func (c *conn) run(ctx context.Context) fleet.End {
-	stop := context.AfterFunc(ctx, c.wire.abandon)
-	defer stop()
 	a := c.attempt()
+	var running atomic.Pointer[command] // once it was accepted
+	stop := context.AfterFunc(ctx, func() {
+		if cmd := running.Load(); cmd != nil && a.Interrupt {
+			cmd.interrupt()
+			return
+		}
+		c.wire.abandon()
+	})
+	defer stop()
 	a.Timeline.Enter(fleet.PhaseSession)
 	if f := sshreason.Unfit(a, string(c.ssh.ServerVersion())); f != nil { // of a further attempt
 		return f.End()
@@ -207,6 +214,7 @@ func (c *conn) run(ctx context.Context) fleet.End {
 		return cmd.refused(ctx)
 	}
 	a.Execution.Started()
+	running.Store(cmd)
 	fed, waited := cmd.feed(), false
 	defer func() {
 		if !waited { // a panic: nobody reads the output any more, for which the input may wait
