@@ -149,10 +149,12 @@ func (e *Expr) settle() {
 // findIdle finds the operands that take nothing away.
 func (e *Expr) findIdle(left Set, terms []term) {
 	for _, t := range terms {
-		if t.op != difference || t.sub != nil {
+		if t.op != difference || t.sub != nil || !t.each(func(name string) bool { return !left.Contains(name) }) {
 			continue
 		}
-		if t.each(func(name string) bool { return !left.Contains(name) }) {
+		var b Builder
+		b.addTerms([]term{t})
+		if left.Minus(b.Set()).Len() == left.Len() { // in no case
 			e.idle = append(e.idle, t.text)
 		}
 	}

@@ -16,6 +16,7 @@ func TestIdle(t *testing.T) {
 		"@g":              "",
 		"@g!@other":       "", // of groups one need not know what is in them
 		"@g!h9":           "h9",
+		"a1,b!A1":         "", // in another case it is left out
 		"h*,x*":           "x*",
 		"@g&x*":           "x*",
 		"h*!x*":           "x*",
