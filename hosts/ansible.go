@@ -174,14 +174,23 @@ func pickVar(told map[string]ansible.Value, names ...string) (string, error) {
 	return "", nil
 }
 
+// host returns the host of the inventories that an entry names; nil: there is none.
+func (a *ansibles) host(h fleet.Host) *ansible.Host {
+	if known := a.byName[canonical(h.User+"@"+h.Name)]; known != nil {
+		return known
+	}
+	return a.byName[canonical(h.Name)]
+}
+
 // about returns what the inventories know of the host that an entry names. What the entry
 // itself says takes precedence.
 func (a *ansibles) about(h fleet.Host) (f *found, err error) {
-	known := a.byName[canonical(h.User+"@"+h.Name)]
-	if known != nil {
-		h.User = "" // it belongs to the inventory's name
-	} else if known = a.byName[canonical(h.Name)]; known == nil {
+	known := a.host(h)
+	switch {
+	case known == nil:
 		return nil, nil //nolint:nilnil // unknown is no error
+	case known == a.byName[canonical(h.User+"@"+h.Name)]:
+		h.User = "" // it belongs to the inventory's name
 	}
 	judged, err := a.judge(known)
 	if err != nil {

@@ -37,19 +37,31 @@ func (l *loader) load() *List {
 			}
 		}
 	})
-	resolver := expr.NewResolver(l.groups())
-	l.parse = resolver.Parse
+	all := l.groups()
 	rules := newExclusions()
-	resolver.AnyCase = true
-	l.sources("-x", l.opts.Exclude, func(f found) { rules.add(f.host) })
-	resolver.AnyCase = false
 	c := newCollector(l.opts, rules, &l.problems)
 	var named []found
 	take := func(f found) { l.choose(c, &known, f) }
-	if len(l.opts.Patterns) > 0 { // which choose among all names
+	// Patterns choose among all names, and wildcards of Exclude mean the hosts of Hosts too.
+	first := slices.ContainsFunc(l.opts.Exclude, namesGroup)
+	if first || len(l.opts.Patterns) > 0 {
 		take = func(f found) { named = append(named, f) }
 	}
-	l.sources("-w", l.opts.Hosts, take)
+	resolver := expr.NewResolver(all)
+	read := func() {
+		l.parse = resolver.Parse
+		l.sources("-w", l.opts.Hosts, take)
+	}
+	if first {
+		ofHosts, idles := l.apart(read), l.idles
+		l.idles = nil
+		l.exclude(all, rules, named)
+		l.idles = append(l.idles, idles...)
+		l.problems.Join(ofHosts)
+	} else {
+		l.exclude(all, rules, nil)
+		read()
+	}
 	if !early {
 		l.parse = expr.NewResolver(l.opts.Groups).Parse
 		add := func(f found) { c.add(f) }
@@ -60,12 +72,9 @@ func (l *loader) load() *List {
 	if l.problems.Total > 0 {
 		return nil
 	}
+	chosen := l.chosen(&known, named)
 	for _, f := range named {
-		l.universe.AddHosts(f.host.Name)
-	}
-	chosen := l.chosen()
-	for _, f := range named {
-		if chosen[f.host.Name] {
+		if chosen == nil || !slices.ContainsFunc(l.names(&known, f.host), func(name string) bool { return !chosen[name] }) {
 			l.choose(c, &known, f)
 		} else {
 			c.limited = true
@@ -80,6 +89,38 @@ func (l *loader) load() *List {
 		l.addAnsible(c, chosen)
 	}
 	return l.finish(c)
+}
+
+// exclude reads Exclude. Its wildcards mean the hosts that Hosts name as well as those of the sources,
+// and its files bring neither hosts nor groups: what is left out is no source.
+func (l *loader) exclude(all expr.Groups, rules *exclusions, named []found) {
+	sources := l.universe
+	l.universe = new(limit.Universe)
+	defer func() { l.universe = sources }()
+	resolver := expr.NewResolver(all)
+	resolver.AnyCase = true
+	for _, f := range named {
+		resolver.Also = append(resolver.Also, f.host.Name)
+	}
+	l.parse = resolver.Parse
+	l.sources("-x", l.opts.Exclude, func(f found) { rules.add(f.host) })
+}
+
+// names returns the names by which the sources know a host that Hosts name, in another case or
+// with another user perhaps, or its own if they do not know it.
+func (l *loader) names(known *sourced, h fleet.Host) (names []string) {
+	if l.ansibles != nil {
+		if about := l.ansibles.host(h); about != nil {
+			names = append(names, about.Name)
+		}
+	}
+	for _, i := range known.byName[canonical(h.Name)] {
+		names = append(names, known.found[i].host.Name)
+	}
+	if names == nil {
+		names = append(names, h.Name)
+	}
+	return names
 }
 
 // apart runs read and returns its problems separately from the others.
@@ -305,10 +346,14 @@ func (l *loader) addSourced(c *collector, f found) (known bool) {
 	return err != nil || about != nil
 }
 
-// chosen returns the names that Patterns choose; nil means all.
-func (l *loader) chosen() map[string]bool {
+// chosen returns the names that Patterns choose of the sources and of what Hosts name; nil means
+// all.
+func (l *loader) chosen(known *sourced, named []found) map[string]bool {
 	if len(l.opts.Patterns) == 0 {
 		return nil
+	}
+	for _, f := range named {
+		l.universe.AddHosts(l.names(known, f.host)...)
 	}
 	var names []string
 	patterns, err := l.patterns()
@@ -401,11 +446,11 @@ func (l *loader) finish(c *collector) *List {
 	list.groups = l.ownGroups(list)
 	list.Notices = slices.Concat(l.includes.notices(), l.cached(), c.notices())
 	if l.idle > 0 {
-		more := ""
-		if l.idle > len(l.idles) {
-			more = ", …"
+		shown, more := l.idles, ""
+		if l.idle > shownIdle {
+			shown, more = shown[:shownIdle], ", …"
 		}
-		list.Notices = append(list.Notices, "no host is meant by: "+strings.Join(l.idles, ", ")+more)
+		list.Notices = append(list.Notices, "no host is meant by: "+strings.Join(shown, ", ")+more)
 	}
 	if l.ansibles != nil {
 		list.Notices = append(list.Notices, l.ansibles.notices()...)

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"shoal/fleet"
+	"shoal/hosts/limit"
 )
 
 // ParseHost reads one entry without ranges: [user@]host[:port], [v6]:port or a
@@ -87,14 +88,7 @@ func parsePort(text string) (uint16, error) {
 
 // canonical returns the name used to find duplicates: host names in one case
 // (RFC 4343), addresses in their shortest form.
-func canonical(name string) string {
-	if strings.IndexByte(name, ':') >= 0 {
-		if addr, err := netip.ParseAddr(name); err == nil {
-			return addr.String()
-		}
-	}
-	return strings.ToLower(name)
-}
+func canonical(name string) string { return limit.Fold(name) }
 
 // maxName bounds host and user names, in bytes.
 const maxName = 255

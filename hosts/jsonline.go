@@ -25,7 +25,10 @@ func (l *loader) jsonLine(at place, line string, add func(found)) {
 	if !l.count(at, line, 1) {
 		return
 	}
-	f.at = at
+	f.at, f.section = at, l.group
+	if l.group != "" {
+		l.universe.AddGroup(l.group, f.host.Name)
+	}
 	for _, group := range f.facts.groups {
 		l.universe.AddGroup(group, f.host.Name)
 	}

@@ -225,7 +225,7 @@ func (l *loader) expression(at place, text string, about *facts, add func(found)
 		return
 	}
 	for _, operand := range e.Idle() {
-		if l.idle++; l.idle <= shownIdle {
+		if l.idle++; len(l.idles) < shownIdle {
 			l.idles = append(l.idles, fmt.Sprintf("%s of %s", problem.Bounded(operand), problem.Printable(at.source)))
 		}
 	}

@@ -28,7 +28,8 @@ type Options struct {
 	// for standard input.
 	Hosts []string
 	// Exclude (-x) takes the same three forms. An entry without user or port
-	// excludes the host with any user or port.
+	// excludes the host with any user or port. Wildcards match the names that Hosts
+	// spell as well as those of the sources.
 	Exclude []string
 	// Files (--hostfile) are paths of host files; "-" is standard input.
 	Files []string

@@ -200,3 +200,52 @@ func TestLinkedDirectories(t *testing.T) {
 		}
 	}
 }
+
+// What is excluded is left out, however it is named and whoever names it.
+func TestExcludedHowever(t *testing.T) {
+	lines := write(t, "[maint]\n{\"host\":\"web1\"}\nweb9\n[other]\nweb[2-3]\n")
+	two := write(t, "web[1-2]\ndb1\n")
+	inventory := put(t, "hosts", "[maint]\nops@web1\n2001:db8::1\n[web]\nweb2\n")
+	for name, c := range map[string]struct {
+		o       hosts.Options
+		want    string
+		notices string
+	}{
+		"a line of JSON below a header, -x":        {o: hosts.Options{Files: []string{lines}, Exclude: []string{"@maint"}}, want: "web2 web3"},
+		"a line of JSON below a header, --limit !": {o: hosts.Options{Files: []string{lines}, Patterns: []string{"all:!maint"}}, want: "web2 web3"},
+		"a line of JSON below a header, --limit":   {o: hosts.Options{Files: []string{lines}, Patterns: []string{"maint"}}, want: "web1 web9"},
+		"a wildcard, of which no source knows all hosts": {
+			o: hosts.Options{Hosts: []string{"web[1-5],me@WEB6,foo"}, Files: []string{two}, Exclude: []string{"web*"}}, want: "foo",
+			notices: "5 hosts of -w not in the sources: foo,me@WEB6,web[3-5]",
+		},
+		"a wildcard without a source":        {o: hosts.Options{Hosts: []string{"web[1-5],foo"}, Exclude: []string{"web?!web5"}}, want: "web5 foo"},
+		"a wildcard in a file":               {o: hosts.Options{Hosts: []string{"web[1-5],foo"}, Exclude: []string{"^" + write(t, "web*\n")}}, want: "foo"},
+		"a host of an inventory with a user": {o: hosts.Options{Hosts: []string{"web[1-2]"}, Inventories: []string{inventory}, Patterns: []string{"*:!maint"}}, want: "web2"},
+		"that user and host":                 {o: hosts.Options{Hosts: []string{"ops@web1,web2"}, Inventories: []string{inventory}, Patterns: []string{"*:!maint"}}, want: "web2"},
+		"an address written otherwise":       {o: hosts.Options{Hosts: []string{"2001:db8:0::1,web2"}, Inventories: []string{inventory}, Patterns: []string{"*:!maint"}}, want: "web2"},
+		"an address written otherwise in a file": {
+			o: hosts.Options{Files: []string{write(t, "2001:db8:0::1\nweb2\n")}, Inventories: []string{inventory}, Patterns: []string{"*:!maint"}}, want: "web2",
+		},
+		"a host of -w that the inventory does not know": {
+			o: hosts.Options{Hosts: []string{"web2,new"}, Inventories: []string{inventory}, Patterns: []string{"!maint"}}, want: "web2 new",
+			notices: "1 host of -w not in the sources: new",
+		},
+		"a host of a file that the inventory does not know": {
+			o: hosts.Options{Files: []string{write(t, "new\n")}, Inventories: []string{inventory}, Patterns: []string{"all:!maint"}}, want: "new web2",
+		},
+		"another case":             {o: hosts.Options{Hosts: []string{"WEB2"}, Inventories: []string{inventory}, Patterns: []string{"web"}}, want: "WEB2"},
+		"behind ! in another case": {o: hosts.Options{Hosts: []string{"web[1-2]!WEB1"}}, want: "web2"},
+		"no host of a file of exclusions": {
+			o: hosts.Options{Files: []string{two}, Hosts: []string{"*"}, Exclude: []string{"^" + write(t, "[gone]\nroot@old\n")}}, want: "db1 web1 web2",
+			notices: "1 excluded host is not in the list: root@old",
+		},
+	} {
+		l := load(t, c.o)
+		if diff := cmp.Diff(strings.Fields(c.want), namesOf(l)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if got := strings.Join(l.Notices, "; "); got != c.notices {
+			t.Errorf("%s: notices %q, want %q", name, got, c.notices)
+		}
+	}
+}

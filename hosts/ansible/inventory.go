@@ -185,6 +185,7 @@ func (g *group) reach(next func(*group) []*group) []*group {
 // Universe returns the hosts and groups to choose from by patterns.
 func (inv *Inventory) Universe() *limit.Universe {
 	u := new(limit.Universe)
+	u.AllHosts()
 	for _, h := range inv.groups[groupAll].allHosts() {
 		u.AddHosts(h.Name)
 	}

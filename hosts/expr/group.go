@@ -44,6 +44,9 @@ type Resolver struct {
 	// AnyCase has wildcards of the expression itself match in any case, for names that are
 	// to be left out.
 	AnyCase bool
+	// Also are hosts that wildcards of the expression itself match as well as those of the
+	// source. With them, wildcards need no Groups.
+	Also []string
 
 	groups Groups
 	known  map[groupName]*Expr
@@ -70,7 +73,7 @@ func NewResolver(groups Groups) *Resolver { return &Resolver{groups: groups} }
 // Parse reads an expression as [Parse] does, with groups and wildcards. Every
 // error is a *[SyntaxError] and wraps what the Groups said.
 func (r *Resolver) Parse(expr string) (Expr, error) {
-	p := parser{expr: expr, resolver: r, source: r.Source, anyCase: r.AnyCase}
+	p := parser{expr: expr, resolver: r, source: r.Source, anyCase: r.AnyCase, also: r.Also}
 	result, err := p.expression()
 	if err != nil {
 		return Expr{}, err

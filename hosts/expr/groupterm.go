@@ -58,8 +58,7 @@ func (r *Resolver) namesOf(source string) (*Expr, error) {
 	}
 	e := &Expr{}
 	for _, name := range names {
-		pat := pattern{parts: []part{{literal: name}}, names: 1, bytes: len(name)}
-		e.terms = append(e.terms, term{op: union, pattern: pat})
+		e.terms = append(e.terms, term{op: union, pattern: literal(name)})
 		e.names++
 		e.bytes += len(name)
 	}
@@ -84,6 +83,9 @@ func (p *parser) groupFault(group string, start int, err error) *SyntaxError {
 // out.
 func (p *parser) wildcard(pat pattern, start int) (*Expr, *SyntaxError) {
 	all, err := p.resolver.lookup(groupName{p.source, allHosts})
+	if errors.Is(err, ErrNoGroups) && p.also != nil {
+		all, err = &Expr{}, nil
+	}
 	if err != nil {
 		fault := p.groupFault("@*", start, err)
 		fault.Reason = fmt.Sprintf("a wildcard stands for known hosts: %v", err)
@@ -96,6 +98,20 @@ func (p *parser) wildcard(pat pattern, start int) (*Expr, *SyntaxError) {
 			b.Add(name)
 		}
 	}
+	result := &Expr{terms: []term{{op: union, sub: all}}, bytes: all.bytes}
+	for _, name := range p.also {
+		if m.match(name) {
+			b.Add(name)
+			result.terms = append(result.terms, term{op: union, pattern: literal(name)})
+			result.bytes += len(name)
+		}
+	}
 	set := b.Set()
-	return &Expr{terms: []term{{op: union, sub: all}}, names: set.Len(), bytes: all.bytes, set: &set}, nil
+	result.set, result.names = &set, set.Len()
+	return result, nil
+}
+
+// literal returns the pattern of one name.
+func literal(name string) pattern {
+	return pattern{parts: []part{{literal: name}}, names: 1, bytes: len(name)}
 }

@@ -34,9 +34,10 @@ type parser struct {
 	expr     string
 	pos      int
 	resolver *Resolver
-	source   string // of groups written without a source
-	anyCase  bool   // wildcards match in any case
-	op       byte   // before the operand that is being read
+	source   string   // of groups written without a source
+	anyCase  bool     // wildcards match in any case
+	also     []string // hosts that they match beside those of the source
+	op       byte     // before the operand that is being read
 }
 
 func (p *parser) fail(offset int, hint, format string, args ...any) *SyntaxError {

@@ -9,7 +9,8 @@
 //	web[0] web[-1] web[0:2] web[1:]   some of what matches, both ends included
 //	all ungrouped  groups like others
 //
-// What is behind ! leaves hosts out in any case, as host names have none; all else is exact.
+// What is behind ! leaves hosts out in any case, as host names have none, and however an address is
+// written; all else is exact.
 //
 // Fill a [Universe] and call [Universe.Select].
 package limit
@@ -99,7 +100,7 @@ func split(text string) ([]string, error) {
 var subscript = regexp.MustCompile(`^(.+)\[(?:(-?[0-9]+)|([0-9]+)[:-]([0-9]*))\]$`)
 
 // matched returns the hosts of one pattern without modifier; if they are to be left out,
-// names of hosts match in any case.
+// names of hosts match in any case, and addresses however they are written.
 func (u *Universe) matched(pattern string, anyCase bool) ([]string, error) {
 	if pattern == "" {
 		return nil, problem.Faultf("write a group or a host behind & and !", "empty host pattern")
@@ -161,8 +162,12 @@ func (u *Universe) matches(expr string, anyCase bool) (hosts []string, known boo
 		if g := u.group(expr); g != nil {
 			return g.names, true, nil
 		}
+		if !anyCase {
+			return nil, false, nil
+		}
+		folded := Fold(expr)
 		for _, name := range u.hosts.names {
-			if anyCase && strings.EqualFold(name, expr) {
+			if Fold(name) == folded {
 				hosts = append(hosts, name)
 			}
 		}
@@ -182,7 +187,7 @@ func (u *Universe) matches(expr string, anyCase bool) (hosts []string, known boo
 	for _, name := range u.order {
 		if match.MatchString(name) {
 			known = true
-			found.add(u.groups[name].names...)
+			found.add(u.group(name).names...)
 		}
 	}
 	for _, name := range u.hosts.names {

@@ -1,6 +1,9 @@
 package limit
 
-import "strings"
+import (
+	"net/netip"
+	"strings"
+)
 
 // All is the group of all hosts. It need not be added.
 const All = "all"
@@ -11,6 +14,7 @@ type Universe struct {
 	hosts  set
 	groups map[string]*set
 	order  []string // of the groups
+	whole  bool     // see AllHosts
 }
 
 // A set is an ordered set of names.
@@ -42,9 +46,9 @@ func (s *set) filter(other *set, in bool) {
 	if !in {
 		folded := make(map[string]bool, len(other.names))
 		for _, name := range other.names {
-			folded[strings.ToLower(name)] = true
+			folded[Fold(name)] = true
 		}
-		is = func(name string) bool { return folded[strings.ToLower(name)] }
+		is = func(name string) bool { return folded[Fold(name)] }
 	}
 	var kept set
 	for _, name := range s.names {
@@ -54,6 +58,21 @@ func (s *set) filter(other *set, in bool) {
 	}
 	*s = kept
 }
+
+// Fold returns the same text for names of one host: they have no case (RFC 4343), and addresses
+// are written in several ways (RFC 4291 §2.2).
+func Fold(name string) string {
+	if strings.IndexByte(name, ':') >= 0 {
+		if addr, err := netip.ParseAddr(name); err == nil {
+			return addr.String()
+		}
+	}
+	return strings.ToLower(name)
+}
+
+// AllHosts has the group all mean all hosts, also those that are added later, though it is added as
+// a group: so it is in Ansible's inventories.
+func (u *Universe) AllHosts() { u.whole = true }
 
 // AddHosts takes hosts, in their order, those that are there already once.
 func (u *Universe) AddHosts(names ...string) { u.hosts.add(names...) }
@@ -76,7 +95,7 @@ func (u *Universe) AddGroup(name string, hosts ...string) {
 
 // group returns the hosts of a group, nil where there is none.
 func (u *Universe) group(name string) *set {
-	if g := u.groups[name]; g != nil || name != All {
+	if g := u.groups[name]; name != All || g != nil && !u.whole {
 		return g
 	}
 	return &u.hosts
