@@ -141,8 +141,9 @@ func (d *Dialer) work(ctx context.Context, c *conn) {
 		s.begin()
 	}
 	s.pull()
+	late := time.Duration(0)
 	for s.end == nil && (!s.resting() || !c.hasNext()) {
-		s.write(ctx, c)
+		late = s.write(ctx, c, late)
 		s.read(ctx, c, d)
 	}
 }
@@ -158,17 +159,20 @@ const glimpse = time.Millisecond
 // them, for the time of exchange: then deadlines pass and what the peer sent is read. It ignores
 // errors other than a timeout: read reports why the connection ended, after processing what the
 // server sent before.
-func (s *session) write(ctx context.Context, c *conn) {
-	began := s.clock().Now()
+//
+// On a busy machine that time may pass before anything is tried, again and again. So late, by how much the
+// write before has ended later than it was to, makes this one's time longer; it returns its own.
+func (s *session) write(ctx context.Context, c *conn, late time.Duration) time.Duration {
+	began, limit := s.clock().Now(), exchange+2*late
 	for !s.mute && (len(s.link.client.Output()) > 0 || s.feed()) {
 		now, before := s.clock().Now(), len(s.link.client.Output())
 		if now.Sub(began) >= exchange {
-			return
+			return 0
 		}
 		if s.writeBy.IsZero() {
 			s.writeBy = now.Add(sshreason.WriteTimeout)
 		}
-		s.limit(ctx, c, s.link.conn.SetWriteDeadline, s.clock().Deadline(earlier(s.writeBy, now.Add(exchange))), false)
+		s.limit(ctx, c, s.link.conn.SetWriteDeadline, s.clock().Deadline(earlier(s.writeBy, now.Add(limit))), false)
 		err := s.link.flush()
 		left := len(s.link.client.Output())
 		if left < before {
@@ -180,12 +184,13 @@ func (s *session) write(ctx context.Context, c *conn) {
 					s.stalled()
 				}
 			})
-			return
+			return max(s.clock().Now().Sub(now)-limit, 0)
 		}
 		if left > 0 {
 			s.writeFailed(err)
 		}
 	}
+	return 0
 }
 
 // earlier returns the earlier of two times; zero means never.

@@ -5,12 +5,14 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"shoal/fleet"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/wire"
+	"shoal/internal/sshdtest"
 )
 
 // An endless connection always has a byte to read, until its deadline has passed or it has ended.
@@ -107,4 +109,37 @@ func TestAcceptedTooEarly(t *testing.T) {
 	if n := c.dialer.inputs.Load(); n != 0 {
 		t.Errorf("%d commands take input, want 0", n)
 	}
+}
+
+// A lateConn is a connection on a machine so busy that a write begins later than a session gives it.
+type lateConn struct {
+	net.Conn
+	by atomic.Pointer[time.Time]
+}
+
+func (c *lateConn) SetDeadline(t time.Time) error {
+	c.by.Store(&t)
+	return c.Conn.SetDeadline(t)
+}
+
+func (c *lateConn) SetWriteDeadline(t time.Time) error {
+	c.by.Store(&t)
+	return nil
+}
+
+func (c *lateConn) Write(p []byte) (int, error) {
+	time.Sleep(3 * exchange / 2)
+	if by := c.by.Load(); by != nil && !by.IsZero() && !time.Now().Before(*by) {
+		return 0, os.ErrDeadlineExceeded
+	}
+	_ = c.Conn.SetWriteDeadline(time.Time{})
+	return c.Conn.Write(p)
+}
+
+// A command is sent however late this machine is: the server takes it.
+func TestLateWrites(t *testing.T) {
+	t.Parallel()
+	r := rigFor(sshdtest.OpenSSH(t))
+	r.wrap = func(nc net.Conn) net.Conn { return &lateConn{Conn: nc} }
+	r.run(t, "echo ok").ok(t, "ok\n")
 }
