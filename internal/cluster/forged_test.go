@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -100,5 +101,63 @@ func TestAbortedWhileSigning(t *testing.T) {
 		return nil
 	}); err != nil {
 		t.Error(err)
+	}
+}
+
+// A worker of another pool has the server deliver what it has written where coordinators stop runs: the server does not
+// ask who may publish there, and the subject of the message tells. Nobody takes it for a coordinator's.
+func TestRunIsStoppedByItsCoordinatorOnly(t *testing.T) {
+	const hosts = 4
+	all, stopped := make(chan struct{}), make(chan struct{})
+	var running atomic.Int32
+	s := newSite(t, simfleet.Options{Hosts: hosts, Oracle: func(e simfleet.Exec) {
+		if !e.Ended.IsZero() {
+			return
+		}
+		if running.Add(1) == hosts {
+			close(all)
+		}
+		<-stopped
+	}})
+	s.worker("one", nil)
+	conn := s.conn()
+	t.Cleanup(conn.Close)
+	var c *Coordinator
+	s.prepare = func(made *Coordinator) { c = made }
+	go func() {
+		defer close(stopped)
+		<-all
+		control := controlSubject(DefaultPool, c.run)
+		heard, err := conn.nc.SubscribeSync(control)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		from := logSubject("other", c.run, 0, "evil")
+		if _, err := conn.js.Publish(context.Background(), from, []byte(stateAbort)); err != nil {
+			t.Error(err)
+			return
+		}
+		body := encode(reading{runStream(c.run), readingConfig{
+			Name: "evil", Deliver: control, Policy: "by_start_sequence", From: 1, Filter: from, Ack: "none", Replay: "instant", Threshold: time.Minute, Memory: true, Replicas: 1,
+		}})
+		if _, err := conn.nc.Request("$JS.API.CONSUMER.CREATE."+runStream(c.run)+".evil."+from, body, requestTimeout); err != nil {
+			t.Error(err)
+			return
+		}
+		for {
+			m, err := heard.NextMsg(time.Minute)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if string(m.Data) == stateAbort {
+				return
+			}
+		}
+	}()
+	results, _ := s.run(t.Context(), "sleep 0.5; echo {index}", nil)
+	if report := s.check(results); report.Outcomes[fleet.OutcomeOK] != hosts {
+		t.Errorf("outcomes %v", report.Outcomes)
 	}
 }

@@ -82,7 +82,12 @@ func (w *Worker) session(ctx context.Context, shard *Shard) *session {
 		s.leave()
 	}
 	// That the run is stopped comes late or not at all if this fails: no shard of it is taken any more.
-	control, _ := w.conn.nc.Subscribe(controlSubject(w.Pool, shard.Run), func(m *nats.Msg) { s.control(m.Data) })
+	from := controlSubject(w.Pool, shard.Run)
+	control, _ := w.conn.nc.Subscribe(from, func(m *nats.Msg) {
+		if m.Subject == from { // otherwise a consumer of something else has it delivered here: anybody may make one
+			s.control(m.Data)
+		}
+	})
 	go s.work(ctx, control)
 	return s
 }
