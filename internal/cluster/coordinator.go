@@ -72,11 +72,12 @@ type Coordinator struct {
 	shards  []*shard           // by number
 	active  int                // hosts without a result
 	workers map[workerAt]seen
-	deaf    time.Time // until when nothing could be heard of workers
-	lost    int       // hosts that were ended although their truth may still come: the log stays
-	aborts  sync.Once // calls abort
-	keep    bool      // see Keep
-	byHand  bool      // a host was given up
+	names   map[nameAt]named // of workers
+	deaf    time.Time        // until when nothing could be heard of workers
+	lost    int              // hosts that were ended although their truth may still come: the log stays
+	aborts  sync.Once        // calls abort
+	keep    bool             // see Keep
+	byHand  bool             // a host was given up
 
 	inputs  inputs // has its own lock, as the next
 	origins origins
@@ -99,6 +100,16 @@ type workerAt struct {
 	workerID
 }
 
+// A nameAt is the name of a worker in its pool.
+type nameAt struct{ pool, name string }
+
+// named says which processes have had the name of a worker.
+type named struct {
+	latest, before workerAt  // before: the one before that; zero: none
+	since          time.Time // when the latest was heard first
+	told           bool      // that both live
+}
+
 // A tenure is an epoch of a shard that a worker has.
 type tenure struct {
 	epoch  int
@@ -112,6 +123,7 @@ type gaveUp struct{ leaves, told bool }
 type seen struct {
 	busy, room int
 	gone       bool
+	idle       bool // it has no shard
 	at         time.Time
 }
 
@@ -123,6 +135,7 @@ type shard struct {
 	hosts   []*host
 	began   time.Time
 	hinted  time.Time
+	taken   time.Time         // when the last take was read
 	checked time.Time         // when checkShard looked last
 	suspect bool              // its log was not what it was
 	refused map[string]string // why, by worker
@@ -154,7 +167,7 @@ func NewCoordinator(conn *Conn, o CoordinatorOptions) (*Coordinator, error) {
 	}
 	c := &Coordinator{
 		CoordinatorOptions: o, conn: conn, kick: make(chan struct{}, 1), given: make(chan struct{}, 1), opens: make(chan struct{}, 16), state: stateRun,
-		pending: make(map[string][]*host), inShard: make(map[string]int), workers: make(map[workerAt]seen),
+		pending: make(map[string][]*host), inShard: make(map[string]int), workers: make(map[workerAt]seen), names: make(map[nameAt]named),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil

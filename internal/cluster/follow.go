@@ -42,9 +42,13 @@ func (c *Coordinator) onRecord(m jetstream.Msg) {
 			broken = fmt.Errorf("late results were not taken: %w", err)
 		}
 	} else if s.fold.Err == nil {
+		epoch := s.fold.Epoch
 		var w *Work
 		if w, broken = s.fold.ApplyFrom(writer, meta.Sequence.Stream, m.Data(), c.conn.pack); w != nil {
 			results, begun, dialled, parts = w.Results, w.Intents, w.Dialled, w.Parts
+		}
+		if s.fold.Epoch != epoch {
+			s.taken = time.Now()
 		}
 		switch {
 		case broken != nil || s.fold.Shard == nil:
@@ -173,7 +177,7 @@ func (c *Coordinator) awaitLate(s *shard, hosts []*host) {
 // mayTellLocked reports whether a host without a result has a worker that lives and has not told all.
 func (s *shard) mayTellLocked(c *Coordinator, now time.Time) bool {
 	for _, st := range s.fold.hosts {
-		if e := st.intended; e > 0 && !st.result && !st.late && !s.fold.told[e-1] && c.aliveLocked(s.pool, s.fold.workers[e-1], now) && !s.gaveUpOf(e).told {
+		if e := st.intended; e > 0 && !st.result && !st.late && !s.fold.told[e-1] && c.worksLocked(s, e, now) && !s.gaveUpOf(e).told {
 			return true
 		}
 	}

@@ -33,7 +33,7 @@ func FuzzWorkerMessages(f *testing.F) {
 			}
 		}
 		c := &Coordinator{
-			CoordinatorOptions: CoordinatorOptions{Lease: time.Second, Notice: func(string) {}}, state: stateRun, run: "r", workers: make(map[workerAt]seen),
+			CoordinatorOptions: CoordinatorOptions{Lease: time.Second, Notice: func(string) {}}, state: stateRun, run: "r", workers: make(map[workerAt]seen), names: make(map[nameAt]named),
 			shards: []*shard{{fold: fold, pool: "p", refused: make(map[string]string)}},
 		}
 		c.ctx = context.Background()

@@ -113,7 +113,7 @@ func TestShardReplayedAfterRestart(t *testing.T) {
 		}
 		return w.tryBegin(t.Context(), hintOf{c.run, 0})
 	}
-	liar, err := conn.nc.Subscribe(askSubject(DefaultPool, c.run, "*"), func(m *nats.Msg) { reply(m, answer{true}) })
+	liar, err := conn.nc.Subscribe(askSubject(DefaultPool, c.run, "*"), func(m *nats.Msg) { reply(m, answer{Go: true}) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,6 +29,10 @@ type question struct {
 	Shard  int    `json:"shard"`
 	Seq    uint64 `json:"seq"`
 	Digest string `json:"digest"`
+	// Epoch is that of the log, as far as the worker has read it.
+	Epoch int `json:"epoch,omitempty"`
+	// Process is the worker's: see Beat.
+	Process string `json:"process,omitempty"`
 	// Refused is why the worker will not run the shard; "" means that it would.
 	Refused string `json:"refused,omitempty"`
 	// GaveUp is the epoch of the shard that the worker had, and cannot write for any more; 0 means none.
@@ -39,6 +43,13 @@ type question struct {
 
 type answer struct {
 	Go bool `json:"go"`
+	// Twin means that another process that lives has the worker's name.
+	Twin bool `json:"twin,omitempty"`
+}
+
+// A freeWorker asks for a shard that waits.
+type freeWorker struct {
+	Process string `json:"process,omitempty"` // see Beat
 }
 
 // A hint names a shard that waits for a worker.

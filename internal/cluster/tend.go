@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,10 +25,26 @@ func (c *Coordinator) onBeat(m *nats.Msg) {
 	if !validName(w.pool) || !validName(w.name) || w.process != "" && !validName(w.process) {
 		return
 	}
+	now := time.Now()
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, known := c.workers[w]; known || len(c.workers) < maxWorkers {
-		c.workers[w] = seen{b.Busy, b.Room, b.Gone, time.Now()}
+	before, known := c.workers[w]
+	if !known && len(c.workers) >= maxWorkers {
+		c.mu.Unlock()
+		return
+	}
+	c.workers[w] = seen{b.Busy, b.Room, b.Gone, b.Shards == 0, now}
+	name := nameAt{w.pool, w.name}
+	n := c.names[name]
+	if !known {
+		n = named{latest: w, before: n.latest, since: now, told: n.told}
+	}
+	// The last word of a process that has ended may come behind the first of the next.
+	both := known && n.latest != w && !b.Gone && before.at.After(n.since) && !n.told
+	n.told = n.told || both
+	c.names[name] = n
+	c.mu.Unlock()
+	if both {
+		c.Notice(fmt.Sprintf("two workers of the pool %s have the name %s: give one of them another with --name", w.pool, w.name))
 	}
 }
 
@@ -37,12 +54,43 @@ const maxWorkers = 10_000
 // forgetWorkersLocked forgets workers that were silent for so long that nothing depends on when they were heard.
 func (c *Coordinator) forgetWorkersLocked(now time.Time) {
 	maps.DeleteFunc(c.workers, func(_ workerAt, w seen) bool { return now.Sub(w.at) > max(c.Lease, c.PoolTimeout) })
+	maps.DeleteFunc(c.names, func(_ nameAt, n named) bool {
+		_, latest := c.workers[n.latest]
+		_, before := c.workers[n.before]
+		return !latest && !before
+	})
 }
 
 // aliveLocked reports whether a worker was heard within the lease, or could not be.
 func (c *Coordinator) aliveLocked(pool string, worker workerID, now time.Time) bool {
 	w := c.workers[workerAt{pool, worker}]
 	return !w.gone && now.Sub(later(w.at, c.deaf)) < c.Lease
+}
+
+// replacedLocked reports whether another process has come in the place of a worker's, which has been silent since: a
+// service manager starts it anew, and nobody has to wait for the end of a lease.
+func (c *Coordinator) replacedLocked(w workerAt, now time.Time) bool {
+	n, ok := c.names[nameAt{w.pool, w.name}]
+	return ok && n.latest != w && n.since.After(c.workers[w].at) && now.Sub(n.since) > c.Lease/2
+}
+
+// twinLocked reports whether another process that lives has the worker's name.
+func (c *Coordinator) twinLocked(w workerAt, now time.Time) bool {
+	n := c.names[nameAt{w.pool, w.name}]
+	other := n.latest
+	if other == w {
+		other = n.before
+	}
+	return n.told && c.aliveLocked(other.pool, other.workerID, now)
+}
+
+// worksLocked reports whether the worker of an epoch lives and may have something of the shard still. One that says
+// a lease after it was taken that it has no shard at all has given it up when nobody was there to hear it.
+func (c *Coordinator) worksLocked(s *shard, epoch int, now time.Time) bool {
+	at := workerAt{s.pool, s.fold.workers[epoch-1]}
+	w := c.workers[at]
+	idle := w.idle && w.at.Sub(s.taken) > c.Lease
+	return c.aliveLocked(at.pool, at.workerID, now) && !idle && !c.replacedLocked(at, now)
 }
 
 func later(a, b time.Time) time.Time {
@@ -52,12 +100,20 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
+// owner returns who has taken the shard last; the zero value: nobody.
+func (s *shard) owner() workerID {
+	if s.fold.Worker == "" {
+		return workerID{}
+	}
+	return s.fold.workers[s.fold.Epoch-1]
+}
+
 // freeLocked reports whether the worker may take the shard now.
-func (c *Coordinator) freeLocked(s *shard, worker string, now time.Time) bool {
+func (c *Coordinator) freeLocked(s *shard, worker workerID, now time.Time) bool {
 	if c.state != stateRun || s.settled || s.closing != "" || s.fold.Done || s.fold.Err != nil || s.fold.Shard == nil {
 		return false
 	}
-	return s.fold.Worker == worker || !c.ownedLocked(s, now) && !c.givesUpLocked(s)
+	return s.owner() == worker || !c.ownedLocked(s, now) && !c.givesUpLocked(s)
 }
 
 // ownedLocked reports whether a worker that lives works on the shard.
@@ -65,7 +121,7 @@ func (c *Coordinator) ownedLocked(s *shard, now time.Time) bool {
 	if s.fold.Worker == "" {
 		return false
 	}
-	return s.gaveUpOf(s.fold.Epoch) == (gaveUp{}) && c.aliveLocked(s.pool, s.fold.workers[s.fold.Epoch-1], now)
+	return s.gaveUpOf(s.fold.Epoch) == (gaveUp{}) && c.worksLocked(s, s.fold.Epoch, now)
 }
 
 // giveUp hears that a worker does not go on with the shard. Its take may be ahead of what was read of the log.
@@ -101,7 +157,7 @@ func (s *shard) refuse(worker string, q question) {
 	if len(s.refused) < maxWorkers {
 		s.refused[worker] = q.Refused[:min(len(q.Refused), maxRefusal)]
 	}
-	if s.fold.Worker == worker && q.Seq >= s.fold.Seq {
+	if s.owner() == (workerID{worker, q.Process}) && q.Seq >= s.fold.Seq {
 		s.giveUp(worker, question{GaveUp: s.fold.Epoch})
 	}
 }
@@ -116,9 +172,9 @@ func (c *Coordinator) onQuestion(m *nats.Msg) {
 	if !ok || len(parts) != 4 || parts[3] != coordinatorName && !validName(parts[3]) {
 		return
 	}
-	worker := parts[3]
+	worker, now := parts[3], time.Now()
 	c.mu.Lock()
-	may := false
+	var a answer
 	if q.Shard >= 0 && q.Shard < len(c.shards) && c.shards[q.Shard].pool == parts[1] {
 		s := c.shards[q.Shard]
 		switch {
@@ -126,36 +182,56 @@ func (c *Coordinator) onQuestion(m *nats.Msg) {
 			s.giveUp(worker, q)
 		case q.Refused != "":
 			s.refuse(worker, q)
-		case s.fold.Seq > q.Seq || s.fold.Seq == q.Seq && s.fold.Digest != q.Digest:
-			// What the worker has read is not what was seen here.
-		case s.fold.Worker == worker && c.givesUpLocked(s): // who works on it does not ask
-			s.giveUp(worker, question{GaveUp: s.fold.Epoch})
-		case s.fold.Shard == nil: // the follower is behind; open is what the worker has read
-			may = c.state == stateRun && !s.settled && s.closing == "" && !c.givesUpLocked(s)
 		default:
-			may = c.freeLocked(s, worker, time.Now())
+			a.Go = c.mayTakeLocked(s, workerID{worker, q.Process}, q, now)
 		}
+		a.Twin = c.twinLocked(workerAt{s.pool, workerID{worker, q.Process}}, now)
 	}
 	c.mu.Unlock()
-	reply(m, answer{may})
+	reply(m, a)
 }
 
-// onFree gives a worker with room a shard that waits.
+// mayTakeLocked reports whether a worker that asks for a shard may take it.
+func (c *Coordinator) mayTakeLocked(s *shard, worker workerID, q question, now time.Time) bool {
+	switch {
+	case s.fold.Seq > q.Seq || s.fold.Seq == q.Seq && s.fold.Digest != q.Digest:
+		return false // what the worker has read is not what was seen here
+	case q.Seq > s.fold.Seq && q.Epoch > 0:
+		return false // the follower is behind, as when the reader of the output is slow: who has the shard is not known here
+	case s.owner() == worker && c.givesUpLocked(s): // who works on it does not ask
+		s.giveUp(worker.name, question{GaveUp: s.fold.Epoch})
+		return false
+	case s.fold.Shard == nil: // the follower is behind; open is what the worker has read
+		return c.state == stateRun && !s.settled && s.closing == "" && !c.givesUpLocked(s)
+	}
+	return c.freeLocked(s, worker, now)
+}
+
+// onFree gives a worker with room a shard that waits. One that the worker itself has comes last: as a rule it is at work
+// on it, but it may not know that its take was stored.
 func (c *Coordinator) onFree(m *nats.Msg) {
 	parts := strings.Split(m.Subject, ".")
 	if len(parts) != 3 || !validName(parts[2]) {
 		return
 	}
-	pool, worker := parts[1], parts[2]
+	asks, _ := decode[freeWorker](m.Data)
+	pool, worker := parts[1], workerID{parts[2], asks.Process}
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	var found *shard
 	for _, s := range c.shards {
-		if s.pool == pool && s.refused[worker] == "" && now.Sub(s.hinted) > beatEvery/2 && c.freeLocked(s, worker, now) {
-			s.hinted = now
-			reply(m, hintOf{c.run, s.number})
-			return
+		if s.pool == pool && s.refused[worker.name] == "" && now.Sub(s.hinted) > beatEvery/2 && c.freeLocked(s, worker, now) {
+			if s.owner() != worker {
+				found = s
+				break
+			}
+			found = cmp.Or(found, s)
 		}
+	}
+	if found != nil {
+		found.hinted = now
+		reply(m, hintOf{c.run, found.number})
 	}
 }
 

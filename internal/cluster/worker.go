@@ -71,8 +71,8 @@ type Worker struct {
 	writing atomic.Int32 // see workerShard
 
 	marks *marks // nil: none are kept
-	// unnoted says once that a mark could not be written.
-	unnoted sync.Once
+	// unnoted says once that a mark could not be written, and twin that another process has the worker's name.
+	unnoted, twin sync.Once
 }
 
 // took is how far the log of a shard that this worker took had come when it wrote or read it last.
@@ -254,7 +254,7 @@ func (w *Worker) fetch(taking, running context.Context, consumer jetstream.Consu
 func (w *Worker) askForOne(ctx context.Context) (h hintOf, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond) // who has none does not answer
 	defer cancel()
-	m, err := w.conn.nc.RequestWithContext(ctx, freeSubject(w.Pool, w.Name), nil)
+	m, err := w.conn.nc.RequestWithContext(ctx, freeSubject(w.Pool, w.Name), encode(freeWorker{w.process}))
 	if err != nil {
 		return h, false
 	}
@@ -301,7 +301,7 @@ func (w *Worker) tryBegin(ctx context.Context, h hintOf) error {
 		return errNotNow
 	}
 	log.hook = w.hook
-	q := question{Shard: h.Shard, Seq: log.Seq, Digest: log.Digest}
+	q := question{Shard: h.Shard, Seq: log.Seq, Digest: log.Digest, Epoch: log.Epoch}
 	refused := cmp.Or(unread, w.refuse(log, h))
 	if refused == nil { // what cannot be noted is not taken
 		refused = w.marks.add(h, tookOf(log), false)
@@ -395,11 +395,17 @@ func (w *Worker) known(h hintOf) mark {
 func (w *Worker) ask(ctx context.Context, run string, q question) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
+	q.Process = w.process
 	m, err := w.conn.nc.RequestWithContext(ctx, askSubject(w.Pool, run, w.Name), encode(q))
 	if err != nil {
 		return false, fmt.Errorf("asking the coordinator: %w", err)
 	}
 	a, ok := decode[answer](m.Data)
+	if a.Twin {
+		w.twin.Do(func() {
+			w.Notice(fmt.Sprintf("another worker of the pool %s that lives has the name %s too: give one of them another with --name", w.Pool, w.Name))
+		})
+	}
 	return ok && a.Go, nil
 }
 
