@@ -33,14 +33,15 @@ func (w *partWriter) Write(p []byte) (int, error) {
 	return n + m, err
 }
 
-// part queues a copy of a part. It reports false if nothing is written any more.
+// part queues a copy of a part. It reports false if nothing is written any more, or not of this host: its result, which
+// may be in the log, is the end of its output. A client that has given a command up may pass on a last piece.
 func (s *workerShard) part(p Part) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.err == nil && s.bytes > 0 && s.bytes+len(p.Bytes)+partCost > maxQueue {
+	for s.err == nil && s.waits[p.Host] && s.bytes > 0 && s.bytes+len(p.Bytes)+partCost > maxQueue {
 		s.room.Wait()
 	}
-	if s.err != nil {
+	if s.err != nil || !s.waits[p.Host] {
 		return false
 	}
 	if len(p.Bytes) > 0 {

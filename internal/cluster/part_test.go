@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"shoal/fleet"
 	"shoal/internal/connect"
@@ -82,7 +83,7 @@ func TestFoldParts(t *testing.T) {
 func TestPartsOfOneByte(t *testing.T) {
 	p := newPacker()
 	defer p.close()
-	s := newWorkerShard(&Log{Fold: Fold{Shard: &Shard{}}}, nil, new(atomic.Int32))
+	s := newWorkerShard(&Log{Fold: Fold{Shard: &Shard{}, hosts: make([]hostState, 1)}}, []int{0}, new(atomic.Int32))
 	const parts = maxQueue/(1+partCost) - 1
 	for range parts {
 		s.part(Part{0, fleet.Stdout, []byte("a")})
@@ -110,7 +111,7 @@ func TestPartsOfOneByte(t *testing.T) {
 
 // A part of which nobody takes anything waits, so that its host does, and is dropped once the log is lost.
 func TestPartsWait(t *testing.T) {
-	s := newWorkerShard(&Log{Fold: Fold{Shard: &Shard{}}}, nil, new(atomic.Int32))
+	s := newWorkerShard(&Log{Fold: Fold{Shard: &Shard{}, hosts: make([]hostState, 1)}}, []int{0}, new(atomic.Int32))
 	s.part(Part{0, fleet.Stdout, make([]byte, maxQueue)})
 	over := make(chan bool)
 	go func() { over <- s.part(Part{0, fleet.Stdout, []byte("more")}) }()
@@ -127,4 +128,28 @@ func TestPartsWait(t *testing.T) {
 	if <-over {
 		t.Error("taken though nothing is written any more")
 	}
+}
+
+// Once a host has its result nothing of its output follows, which the fold would take for damage: a client may still be passing
+// on what a command wrote that was given up.
+func TestNoPartAfterResult(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newWorkerShard(&Log{Fold: Fold{Shard: &Shard{}, hosts: make([]hostState, 2)}}, []int{0, 1}, new(atomic.Int32))
+		if !s.part(Part{0, fleet.Stdout, make([]byte, maxQueue)}) {
+			t.Fatal("refused")
+		}
+		waits := make(chan bool, 1)
+		go func() { waits <- s.part(Part{0, fleet.Stdout, []byte("late")}) }()
+		synctest.Wait()
+		s.result(0, fleet.Result{End: fleet.End{Outcome: fleet.OutcomeUnknown}}, false)
+		for range 2 {
+			s.take()
+		}
+		if <-waits || s.part(Part{0, fleet.Stderr, []byte("later")}) || !s.part(Part{1, fleet.Stdout, []byte("of another")}) {
+			t.Error("output is taken of a host that has its result, or not of another")
+		}
+		if _, w, _ := s.take(); len(w.Parts) != 1 || w.Parts[0].Host != 1 {
+			t.Errorf("%d parts follow", len(w.Parts))
+		}
+	})
 }
