@@ -285,6 +285,8 @@ func (s *workerShard) committed(batch *intents, err error) {
 	close(batch.done)
 }
 
+var errPulledInVain = fmt.Errorf("what the worker pulled did not all come into the log: %w", errFenced)
+
 var errFencedBefore = fmt.Errorf("the worker did not start it: %w", errFenced)
 
 // writeLate publishes the results of commands that this worker did start before it was replaced, and which of
@@ -305,6 +307,9 @@ func (s *workerShard) writeLate(ctx context.Context, w *Work, cause error, over 
 			if s.shard.Options.Stream > 0 { // what came before it may be missing
 				r.Result.Stdout.Bytes, r.Result.Stderr.Bytes = nil, nil
 				r.Result.Flags |= fleet.FlagOutputIncomplete
+			}
+			if s.shard.Options.Pull && r.Result.Outcome.Ran() { // the output is the files: they are pulled again
+				r.Result.Outcome, r.Result.Reason, r.Result.Err = fleet.OutcomeUnknown, fleet.ReasonWorkerLost, errPulledInVain
 			}
 			bodies := s.log.conn.pack.encode(&Work{Results: []Result{r}})
 			if len(bodies) > 1 { // what happened is worth more than what was printed
