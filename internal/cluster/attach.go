@@ -187,9 +187,16 @@ func (c *Coordinator) readyLocked() (ready []fleet.Result) {
 // Keep has Close keep the log, whatever is known.
 func (c *Coordinator) Keep() { c.keep = true }
 
+// Incomplete reports whether the log has shards that could not be read, so that results may be missing.
+func (c *Coordinator) Incomplete() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.unread > 0
+}
+
 // Forget has Close remove the log although the truth of some hosts may still come.
 func (c *Coordinator) Forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.lost = 0
+	c.lost, c.unread = 0, 0
 }

@@ -189,3 +189,59 @@ func TestAttachToManyShards(t *testing.T) {
 		t.Errorf("%d shards for %d numbers", len(distinct), len(c.shards))
 	}
 }
+
+// The log of a run is removed before whoever attached has read it: nothing more can come.
+func TestAttachedLogRemoved(t *testing.T) {
+	s := newSite(t, simfleet.Options{Hosts: 1})
+	conn := s.conn()
+	defer conn.Close()
+	stream, err := conn.createRun(t.Context(), "r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.js.DeleteStream(t.Context(), runStream("r")); err != nil {
+		t.Fatal(err)
+	}
+	alarms := 0
+	c, err := NewCoordinator(conn, CoordinatorOptions{Notice: func(string) { alarms++ }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.attached, c.stream, c.run = true, stream, "r"
+	c.checkStream()
+	c.checkStream()
+	if !c.readLocked() || !c.Incomplete() || alarms != 1 {
+		t.Errorf("more may come: %t; all is known: %t; %d alarms", !c.readLocked(), !c.Incomplete(), alarms)
+	}
+}
+
+// A worker of another pool has written where a shard will be: whoever attaches does not take the shard for one of that pool.
+func TestAttachToShardOfItsPool(t *testing.T) {
+	s := newSite(t, simfleet.Options{Hosts: 1})
+	conn := s.conn()
+	defer conn.Close()
+	if _, err := conn.createRun(t.Context(), "r"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.js.Publish(t.Context(), logSubject("other", "r", 0, "evil"), (&Record{Kind: KindTake, Epoch: 1, Worker: "evil"}).Encode()); err != nil {
+		t.Fatal(err)
+	}
+	ran := conn.pack.encode(&Work{Intents: []int{0}, Results: []Result{{0, &fleet.Result{End: fleet.End{Outcome: fleet.OutcomeOK}}}}, Done: true})[0]
+	logRecords(t, conn, "r", []Record{opened("r", 0, 5), {Kind: KindTake, Epoch: 1, Worker: "w"}, {Kind: KindWork, Epoch: 1, Worker: "w", Body: ran}})
+	c, err := NewCoordinator(conn, CoordinatorOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Attach(t.Context(), "r"); err != nil {
+		t.Fatal(err)
+	}
+	var results []fleet.Result
+	for res := range c.Results(t.Context()) {
+		results = append(results, res)
+	}
+	if len(results) != 1 || results[0].Outcome != fleet.OutcomeOK {
+		t.Errorf("results %v", results)
+	}
+}

@@ -86,6 +86,7 @@ type Coordinator struct {
 
 	attached bool             // see Attach
 	unopened shard            // stands for those of which nothing was read
+	unread   int              // shards whose hosts are not known
 	last     map[int]int      // by index of a host: its last shard
 	caught   bool             // what was in the log then was read
 	seen     uint64           // the last that was read
@@ -136,8 +137,9 @@ type shard struct {
 	began   time.Time
 	hinted  time.Time
 	taken   time.Time         // when the last take was read
+	opening bool              // open will say what comes of it
 	checked time.Time         // when checkShard looked last
-	suspect bool              // its log was not what it was
+	suspect time.Time         // since when its log was not what it was; zero: it is
 	refused map[string]string // why, by worker
 	gaveUp  map[tenure]gaveUp // of workers that do not go on
 	closing string            // why the coordinator closes it; "" means that it does not
@@ -232,7 +234,7 @@ func (c *Coordinator) Close() {
 	}
 	c.all.Wait()
 	c.mu.Lock()
-	remove := c.stream != nil && c.run != "" && !c.keep && (c.lost == 0 || c.Options.Pull) && c.active == 0 && (!c.attached || c.readLocked())
+	remove := c.stream != nil && c.run != "" && !c.keep && c.unread == 0 && (c.lost == 0 || c.Options.Pull) && c.active == 0 && (!c.attached || c.readLocked())
 	given := c.lost > 0 && c.Options.Pull
 	c.mu.Unlock()
 	if given {

@@ -22,7 +22,7 @@ func (c *Coordinator) onRecord(m jetstream.Msg) {
 	kind, pool, _, number, writer, ok := parseSubject(m.Subject())
 	c.mu.Lock()
 	c.seen, c.caught = meta.Sequence.Stream, c.caught || meta.NumPending == 0
-	if c.attached && ok && number <= maxShards {
+	if c.attached && ok && kind == "log" && writer == coordinatorName && number <= maxShards { // a worker opens no shard, of no pool
 		c.adoptLocked(pool, number)
 	}
 	if !ok || number >= len(c.shards) || c.shards[number].pool != pool {
@@ -93,6 +93,9 @@ func (c *Coordinator) settle(s *shard) {
 		return
 	}
 	s.settled = true
+	if c.attached && s.fold.Err != nil && s.hosts == nil {
+		c.unread++
+	}
 	var unknown, left, givenUp []*host
 	for i, h := range s.hosts { // none if the shard itself cannot be read
 		switch st := s.fold.hosts; {

@@ -69,6 +69,7 @@ func (c *Coordinator) shardSizeLocked(pool string) int {
 
 func (c *Coordinator) newShardLocked(pool string, hosts []*host) *shard {
 	s := newShard(pool, len(c.shards), hosts)
+	s.opening = hosts != nil
 	c.shards = append(c.shards, s)
 	return s
 }
@@ -79,6 +80,11 @@ func newShard(pool string, number int, hosts []*host) *shard {
 
 // open signs a shard, opens its log and hints at it.
 func (c *Coordinator) open(s *shard) {
+	defer func() {
+		c.mu.Lock()
+		s.opening = false
+		c.mu.Unlock()
+	}()
 	if c.stopped(s) {
 		return
 	}

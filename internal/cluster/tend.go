@@ -300,12 +300,19 @@ func (c *Coordinator) checkStream() {
 	c.mu.Lock()
 	var ruined []*shard
 	for _, s := range c.shards {
-		if !s.settled {
+		if !s.settled && !s.opening {
 			s.fold.Err = err
 			ruined = append(ruined, s)
 		}
 	}
+	caught := c.caught
+	if c.caught = true; c.attached && !caught { // nothing more can come
+		c.unread++
+	}
 	c.mu.Unlock()
+	if len(ruined) > 0 || !caught {
+		c.Notice(fmt.Sprintf("ALARM: %v", err))
+	}
 	for _, s := range ruined {
 		c.settle(s)
 	}
@@ -364,8 +371,8 @@ func (c *Coordinator) roomLocked(pool string, now time.Time) bool {
 
 // checkShard looks whether the log of a shard still has what was read of it, and nothing before the place to which
 // the run's log was read: after an older store was restored, the records of other shards may have made that as long as it
-// was, and no worker takes the shard, or ends it where nobody reads any more. It is believed the second
-// time, a lease later: a server of a cluster may be behind.
+// was, and no worker takes the shard, or ends it where nobody reads any more. One look proves nothing: a server of a
+// cluster may be behind.
 func (c *Coordinator) checkShard(s *shard) {
 	ctx, cancel := context.WithTimeout(c.ctx, requestTimeout)
 	defer cancel()
@@ -379,17 +386,27 @@ func (c *Coordinator) checkShard(s *shard) {
 	case err == nil && l.Seq > known.seq && l.Seq <= seen:
 		err = damaged("record %d is where none was", l.Seq)
 	}
+	c.doubt(s, err)
+}
+
+// doubt hears whether a shard's log is damaged, nil: it is not. The second time, half a lease later, nothing of the shard
+// is believed any more.
+func (c *Coordinator) doubt(s *shard, err error) {
+	now := time.Now()
 	c.mu.Lock()
-	again := s.suspect
-	s.suspect = err != nil
-	if ruined := err != nil && again && s.fold.Err == nil && !s.settled; !ruined {
+	switch {
+	case err == nil:
+		s.suspect = time.Time{}
+	case s.suspect.IsZero():
+		s.suspect = now
+	case now.Sub(s.suspect) > c.Lease/2 && s.fold.Err == nil && !s.settled:
+		s.fold.Err = err
 		c.mu.Unlock()
+		c.Notice(fmt.Sprintf("ALARM: shard %d: %v", s.number, err))
+		c.settle(s)
 		return
 	}
-	s.fold.Err = err
 	c.mu.Unlock()
-	c.Notice(fmt.Sprintf("ALARM: shard %d: %v", s.number, err))
-	c.settle(s)
 }
 
 // unwantedLocked returns why no worker will take the shard; "" means that one may.
@@ -436,12 +453,7 @@ func (c *Coordinator) closeShard(s *shard) {
 			err = l.Append(ctx, &Record{Kind: KindClose})
 		}
 	}
-	if errors.Is(err, errDamaged) || errors.Is(err, jetstream.ErrStreamNotFound) {
-		c.mu.Lock()
-		if s.fold.Err == nil {
-			s.fold.Err = err
-		}
-		c.mu.Unlock()
-		c.settle(s)
+	if errors.Is(err, errDamaged) {
+		c.doubt(s, err)
 	}
 }

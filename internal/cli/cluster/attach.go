@@ -236,10 +236,12 @@ func (f *attachFlags) attach(ctx context.Context, name string, stdio console.Std
 		}
 		c = next
 	}
+	complete := true
+	all.each(func(c *cluster.Coordinator) { complete = complete && !c.Incomplete() })
 	out.Summary.Elapsed, out.Summary.Interrupted = time.Since(begun), stop.Requested()
 	out.Settle(stop.Patience(), h.Run)
 	out.Close(stop.Patience())
-	code := console.ExitCode(&out.Summary, out.Failure() == nil && err == nil)
+	code := console.ExitCode(&out.Summary, out.Failure() == nil && err == nil && complete)
 	if lost := r.close(journal.Ending{Interrupted: out.Summary.Interrupted, ExitCode: code}); lost != nil {
 		console.Complain(stdio.Err, lost)
 		err = errors.Join(err, lost)
@@ -248,7 +250,7 @@ func (f *attachFlags) attach(ctx context.Context, name string, stdio console.Std
 	switch {
 	case f.forget && err == nil:
 		all.each((*cluster.Coordinator).Forget)
-	case r.run == nil || unknown > 0 || out.Failure() != nil || err != nil:
+	case r.run == nil || unknown > 0 || !complete || out.Failure() != nil || err != nil:
 		all.each((*cluster.Coordinator).Keep)
 		console.Say(stdio.Err, "the log of the run stays in NATS; shoal attach --forget removes it")
 	}
