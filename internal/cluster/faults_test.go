@@ -209,6 +209,35 @@ func TestLogRemoved(t *testing.T) {
 	}
 }
 
+// The log is removed early in a run: what had not begun did not start, and is not called unknown.
+func TestLogRemovedBeforeMostBegin(t *testing.T) {
+	const fanout = 10
+	var c *Coordinator
+	oracle, some := reaches(5)
+	s := newSite(t, simfleet.Options{Hosts: 100, Oracle: oracle})
+	s.prepare = func(made *Coordinator) { c = made }
+	s.worker("one", nil)
+	removed := make(chan struct{})
+	go func() {
+		defer close(removed)
+		<-some
+		if err := c.conn.js.DeleteStream(context.Background(), runStream(c.run)); err != nil {
+			t.Error(err)
+		}
+	}()
+	results, _ := s.run(t.Context(), "sleep 0.2", func(co *CoordinatorOptions, o *connect.Options) { o.Engine.Fanout, co.ShardSize = fanout, 5 })
+	<-removed
+	report := s.check(results)
+	if report.Outcomes[fleet.OutcomeUnknown] > fanout || report.Outcomes[fleet.OutcomeNeverStarted] < s.hosts-2*fanout {
+		t.Errorf("outcomes %v", report.Outcomes)
+	}
+	for _, r := range results {
+		if r.Outcome == fleet.OutcomeNeverStarted && r.Reason != fleet.ReasonLogUnwritten {
+			t.Errorf("target %d: %s: %v", r.Target.Index, r.Reason, r.Err)
+		}
+	}
+}
+
 // The hub is stopped and started again in the middle: the run goes on, and all ends are known.
 // faults.md: R18
 func TestHubRestarts(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -95,7 +96,7 @@ func (c *Coordinator) input(ctx context.Context, h *host) (*Input, error) {
 }
 
 // errNoRun means that a run has no stream, or none any more.
-var errNoRun = errors.New("the run is over")
+var errNoRun = errors.New("the log of the run is gone")
 
 // store has a message stored, perhaps more than once. It tries until ctx ends or the connection's
 // patience.
@@ -107,7 +108,7 @@ func (c *Conn) store(ctx context.Context, stream, subject string, message []byte
 		switch {
 		case err == nil:
 			return nil
-		case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrNoStreamResponse):
+		case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrNoStreamResponse) && c.isGone(ctx, stream, subject):
 			return errNoRun
 		case time.Since(began) > c.patience:
 			return err
@@ -119,6 +120,14 @@ func (c *Conn) store(ctx context.Context, stream, subject string, message []byte
 			return err
 		}
 	}
+}
+
+// isGone reports whether a run has no stream any more. That nobody answers to one of its subjects is no proof: the servers
+// of a cluster may be about to agree on a leader.
+func (c *Conn) isGone(ctx context.Context, stream, subject string) bool {
+	parts := strings.SplitN(subject, ".", 4) // its second and third part are the pool and the run
+	err := c.messages(ctx, stream, originSubject(parts[1], parts[2]), 1, func(uint64, string, []byte) error { return nil })
+	return errors.Is(err, jetstream.ErrStreamNotFound)
 }
 
 // fetch reads what was stored under a digest.

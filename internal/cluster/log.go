@@ -178,8 +178,15 @@ func (l *Log) Append(ctx context.Context, r *Record) error {
 		case l.Digest != r.Prev:
 			l.Err = damaged("record %d is not ours, and of our epoch", l.Seq)
 			return l.Err
+		case errors.Is(err, jetstream.ErrStreamNotFound) && refused: // nothing of the shard was there before
+			return fmt.Errorf("%w: %w", errNotWritten, errNoRun)
+		case errors.Is(err, jetstream.ErrStreamNotFound):
+			l.Err = errNoStream
+			return l.Err
 		case err != nil && ctx.Err() != nil:
 			return fmt.Errorf("appending to the log of a shard: %w", context.Cause(ctx))
+		case isConflict(failed) && time.Since(began) > l.conn.patience: // and what is there does not tell why
+			return fmt.Errorf("appending to the log of a shard for %v: %w", l.conn.patience, errors.Join(failed, err))
 		}
 	}
 }
@@ -203,8 +210,11 @@ func isConflict(err error) bool {
 		api.APIError().ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }
 
-// isRefusal reports whether the server says that it has not stored a message.
+// isRefusal reports whether the server says that it has not stored a message, or that nobody was there to store it.
 func isRefusal(err error) bool {
+	if errors.Is(err, jetstream.ErrNoStreamResponse) {
+		return true
+	}
 	api, ok := errors.AsType[jetstream.JetStreamError](err)
 	return ok && api.APIError() != nil
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -270,5 +271,74 @@ func TestAttachToHostileStream(t *testing.T) {
 	want := map[int]fleet.Outcome{0: fleet.OutcomeOK, 1: fleet.OutcomeOK, 2: fleet.OutcomeUnknown, 3: fleet.OutcomeUnknown}
 	if fmt.Sprint(got) != fmt.Sprint(want) || alarms.Load() < 6 {
 		t.Errorf("got %v, want %v; %d alarms", got, want, alarms.Load())
+	}
+}
+
+// That nobody answers is no end of a run: the servers of a cluster may be about to agree on a leader. That its stream is gone is.
+func TestNoAnswerIsNoEnd(t *testing.T) {
+	s := newSite(t, simfleet.Options{Hosts: 1})
+	conn := s.conn()
+	defer conn.Close()
+	conn.patience = time.Nanosecond // one try
+	ctx := t.Context()
+	name := runStream("r")
+	if _, err := conn.js.CreateStream(ctx, jetstream.StreamConfig{Name: name, Subjects: []string{"log.*.r.*.*"}}); err != nil { // which takes nothing else
+		t.Fatal(err)
+	}
+	if err := conn.store(ctx, name, lateSubject("p", "r", 0, "w"), nil); err == nil || errors.Is(err, errNoRun) {
+		t.Errorf("nobody answers: %v", err)
+	}
+	if err := conn.js.DeleteStream(ctx, name); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.store(ctx, name, lateSubject("p", "r", 0, "w"), nil); !errors.Is(err, errNoRun) {
+		t.Errorf("the stream is gone: %v", err)
+	}
+}
+
+// The server refuses a record because of another, and nobody can read which: that is tried as long as there is patience.
+func TestConflictThatNobodyExplains(t *testing.T) {
+	s := newSite(t, simfleet.Options{Hosts: 1})
+	conn := s.conn()
+	defer conn.Close()
+	conn.patience = time.Nanosecond
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // or a test that fails would not end
+	defer cancel()
+	stream, err := conn.js.CreateStream(ctx, jetstream.StreamConfig{Name: runStream("r"), Subjects: []string{"log.*.r.*.*"}, MaxConsumers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{Durable: "the-only-one"}); err != nil {
+		t.Fatal(err)
+	}
+	l := conn.log("w", "p", "r", 0)
+	l.Seq, l.Digest = 5, "another"
+	err = l.Append(ctx, &Record{Kind: KindTake, Worker: "w"})
+	if err == nil || ctx.Err() != nil || errors.Is(err, errNotWritten) || errors.Is(err, errFenced) || errors.Is(err, errDamaged) {
+		t.Errorf("it is known what came of it: %v", err)
+	}
+}
+
+// A run begins in no log that is there already, which the server would not say.
+func TestLogIsNew(t *testing.T) {
+	s := newSite(t, simfleet.Options{Hosts: 1})
+	conn := s.conn()
+	defer conn.Close()
+	for range 2 { // the first may have had no answer
+		if _, err := conn.createRun(t.Context(), "r"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	logRecords(t, conn, "r", []Record{opened("r", 0, 0)})
+	c, err := NewCoordinator(conn, CoordinatorOptions{Signer: s.signer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Begin(t.Context(), "r"); err == nil || !strings.Contains(err.Error(), "NATS has it already") {
+		t.Errorf("began in an old log: %v", err)
+	}
+	c.Close()
+	if left := s.streams(conn); len(left) != 1 {
+		t.Errorf("the streams %v are left", left)
 	}
 }

@@ -117,6 +117,9 @@ func (c *Conn) createRun(ctx context.Context, run string) (jetstream.Stream, err
 		Name: runStream(run), Subjects: []string{"log.*." + run + ".*.*", "late.*." + run + ".*.*", dataSubject("*", run, "*")}, Description: "the logs of a run's shards",
 		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew, DenyDelete: true, DenyPurge: true, MaxMsgSize: maxMessage,
 	})
+	if err == nil && stream.CachedInfo().State.LastSeq > 0 { // the server takes one that is as it should be for a success
+		err = hint.New("NATS has it already", "shoal attach gets what is in it; shoal resume begins another")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("creating the log of run %s: %w", run, err)
 	}
