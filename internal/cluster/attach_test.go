@@ -101,7 +101,7 @@ func logRecords(t *testing.T, conn *Conn, run string, shards ...[]Record) {
 
 // opened is a shard with hosts of these indexes.
 func opened(run string, number int, indexes ...int) Record {
-	s := Shard{Format: 1, Run: run, Number: number, Pool: DefaultPool, Expires: time.Now().Add(time.Hour)}
+	s := Shard{Format: ShardFormat, Run: run, Number: number, Pool: DefaultPool, Expires: time.Now().Add(time.Hour)}
 	for _, i := range indexes {
 		s.Hosts = append(s.Hosts, Host{Host: fleet.Host{Name: "h"}, Index: i, User: "u", Port: 22, Command: []byte("true")})
 	}

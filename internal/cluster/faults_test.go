@@ -334,7 +334,7 @@ func TestShardReplayedToItsWorker(t *testing.T) {
 		t.Fatal(err)
 	}
 	open := func() *Log {
-		shard := Shard{Format: 1, Run: "r", Pool: "p", Made: time.Now(), Expires: time.Now().Add(time.Hour)}
+		shard := Shard{Format: ShardFormat, Run: "r", Pool: "p", Made: time.Now(), Expires: time.Now().Add(time.Hour)}
 		shard.Hosts = []Host{{Host: fleet.Host{Name: "h"}, User: "u", Port: 22, Command: []byte("true")}}
 		signature, err := Sign(s.signer, encode(shard))
 		if err != nil {

@@ -31,7 +31,7 @@ type Fold struct {
 	Worker string
 	// Done means that no record follows: the worker has ended, or the coordinator closed it.
 	Done bool
-	// Err is why the log is not believed; see errDamaged.
+	// Err is why the log is not believed; see errDamaged and formatError.
 	Err error
 
 	hosts   []hostState
@@ -151,6 +151,9 @@ func (f *Fold) open(r *Record) error {
 		return damaged("%v", err)
 	}
 	shard, err := DecodeShard(signed)
+	if _, ok := errors.AsType[formatError](err); ok {
+		return err // it is as it was written
+	}
 	if err != nil {
 		return damaged("%v", err)
 	}

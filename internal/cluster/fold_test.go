@@ -16,7 +16,7 @@ import (
 )
 
 func testShard(hosts int, idempotent bool) []byte {
-	s := Shard{Format: 1, Run: "r", Pool: "p", Options: Options{Idempotent: idempotent}}
+	s := Shard{Format: ShardFormat, Run: "r", Pool: "p", Options: Options{Idempotent: idempotent}}
 	for i := range hosts {
 		s.Hosts = append(s.Hosts, Host{Host: fleet.Host{Name: fmt.Sprint("h", i)}, Index: i, User: "u", Port: 22, Command: []byte("true")})
 	}

@@ -3,11 +3,15 @@ package cluster
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	xssh "golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
@@ -34,7 +38,7 @@ func TestShardOpenedByAnother(t *testing.T) {
 	var c *Coordinator
 	s.prepare = func(made *Coordinator) { c, made.linger = made, time.Second/2 } // the one shard has all hosts
 	forge := func() {
-		shard := Shard{Format: 1, Run: c.run, Pool: DefaultPool}
+		shard := Shard{Format: ShardFormat, Run: c.run, Pool: DefaultPool}
 		for i := range 3 {
 			shard.Hosts = append(shard.Hosts, Host{Host: fleet.Host{Name: "h"}, Index: i, User: "u", Port: 22, Command: []byte("true")})
 		}
@@ -159,5 +163,67 @@ func TestRunIsStoppedByItsCoordinatorOnly(t *testing.T) {
 	results, _ := s.run(t.Context(), "sleep 0.5; echo {index}", nil)
 	if report := s.check(results); report.Outcomes[fleet.OutcomeOK] != hosts {
 		t.Errorf("outcomes %v", report.Outcomes)
+	}
+}
+
+// A worker to which a shoal of another version gives a shard refuses it, and says to both sides that it is the version: nobody
+// waits until the shard expires. Whoever attaches to such a run is told too, and the log stays for the right version.
+// faults.md: R18
+func TestShardOfAnotherVersion(t *testing.T) {
+	for format, says := range map[int]string{ShardFormat - 1: "an older shoal", ShardFormat + 1: "a newer shoal"} {
+		t.Run(says, func(t *testing.T) {
+			s := newSite(t, simfleet.Options{Hosts: 1})
+			conn := s.conn()
+			defer conn.Close()
+			if _, err := conn.createRun(t.Context(), "r"); err != nil {
+				t.Fatal(err)
+			}
+			shard := fmt.Sprintf(`{"format":%d,"run":"r","shard":0,"pool":"default","what_else":1,"hosts":[]}`, format)
+			logRecords(t, conn, "r", []Record{{Kind: KindOpen, Body: joinSigned([]byte(shard), []byte("-----END SSH SIGNATURE-----\n"))}, {Kind: KindTake, Epoch: 1, Worker: "w"}})
+			refused := make(chan question, 1)
+			boss, err := conn.nc.Subscribe(askSubject(DefaultPool, "r", "*"), func(m *nats.Msg) {
+				q, _ := decode[question](m.Data)
+				refused <- q
+				reply(m, answer{})
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w, err := NewWorker(conn, WorkerOptions{Pool: DefaultPool, Name: "one", Signers: s.signers, Connect: s.connect})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, other := errors.AsType[formatError](w.tryBegin(t.Context(), hintOf{"r", 0}))
+			select {
+			case q := <-refused:
+				if !other || q.Shard != 0 || !strings.Contains(q.Refused, says) || !strings.Contains(q.Refused, "the same version") {
+					t.Errorf("asked: %+v", q)
+				}
+			default:
+				t.Error("nobody was told")
+			}
+			if err := boss.Unsubscribe(); err != nil {
+				t.Fatal(err)
+			}
+			var alarms []string
+			c, err := NewCoordinator(conn, CoordinatorOptions{Notice: func(text string) { alarms = append(alarms, text) }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Attach(t.Context(), "r"); err != nil {
+				t.Fatal(err)
+			}
+			for res := range c.Results(t.Context()) {
+				t.Errorf("a result: %+v", res)
+			}
+			incomplete := c.Incomplete()
+			c.Close()
+			if len(alarms) != 1 || !strings.Contains(alarms[0], says) || !incomplete {
+				t.Errorf("alarms %q; %t", alarms, incomplete)
+			}
+			if left := s.streams(conn); len(left) != 1 {
+				t.Errorf("the streams %v are left: it has what nobody has read", left)
+			}
+		})
 	}
 }

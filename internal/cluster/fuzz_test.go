@@ -79,8 +79,8 @@ func FuzzShard(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(signed)
-	f.Add([]byte(`{"format":1,"run":"r","pool":"p","hosts":[{"host":{"name":"h"},"user":"u","port":22,"command":"dA==","input":{"bytes":"eA==","size":1},"pty":{"term":"xterm"},"limit":-1}]}`))
-	f.Add([]byte(`{"format":2}`))
+	f.Add([]byte(`{"format":2,"run":"r","pool":"p","hosts":[{"host":{"name":"h"},"user":"u","port":22,"command":"dA==","input":{"bytes":"eA==","size":1},"pty":{"term":"xterm"},"limit":-1}]}`))
+	f.Add([]byte(`{"format":1}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		s, err := DecodeShard(text)
 		if err != nil {

@@ -22,9 +22,24 @@ const (
 	maxIndex   = 1 << 30   // of a host in its run, as in the journal
 )
 
+// ShardFormat is raised when a worker of another version would misread a shard, or refuse it for a reason that nobody
+// understands. 2 has Log.
+const ShardFormat = 2
+
+// A formatError is a shard of another format, the number.
+type formatError int
+
+func (e formatError) Error() string {
+	maker := "a newer"
+	if e < ShardFormat {
+		maker = "an older"
+	}
+	return fmt.Sprintf("a shard of format %d, which %s shoal makes; this one runs format %d: give both sides the same version of shoal", int(e), maker, ShardFormat)
+}
+
 // A Shard is what a coordinator asks a worker to run. It is signed as a whole.
 type Shard struct {
-	Format int    `json:"format"` // 1
+	Format int    `json:"format"` // ShardFormat
 	Run    string `json:"run"`
 	Number int    `json:"shard"`
 	Pool   string `json:"pool"`
@@ -82,12 +97,19 @@ type Host struct {
 	Aside bool `json:"aside,omitempty"`
 }
 
-// DecodeShard reads a shard and checks that it is within the limits.
+// DecodeShard reads a shard and checks that it is within the limits. Of one of another format the error is a
+// formatError.
 func DecodeShard(text []byte) (*Shard, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields() // whoever signed it wanted something that we do not know
 	s := new(Shard)
 	if err := d.Decode(s); err != nil {
+		var head struct {
+			Format int `json:"format"`
+		}
+		if json.Unmarshal(text, &head) == nil && head.Format != ShardFormat {
+			return nil, formatError(head.Format)
+		}
 		return nil, fmt.Errorf("reading a shard: %w", err)
 	}
 	return s, s.validate()
@@ -95,8 +117,8 @@ func DecodeShard(text []byte) (*Shard, error) {
 
 func (s *Shard) validate() error {
 	switch {
-	case s.Format != 1:
-		return fmt.Errorf("a shard of format %d, and 1 is the newest known here", s.Format)
+	case s.Format != ShardFormat:
+		return formatError(s.Format)
 	case !validName(s.Run), !validName(s.Pool), s.Number < 0:
 		return errors.New("a shard without the names of its run and pool")
 	case len(s.Hosts) == 0 || len(s.Hosts) > maxHosts:

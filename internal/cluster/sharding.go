@@ -99,7 +99,7 @@ func (c *Coordinator) open(s *shard) {
 		return
 	}
 	now := time.Now()
-	body := Shard{Format: 1, Run: c.run, Number: s.number, Pool: s.pool, Made: now.UTC(), Expires: now.Add(c.Valid).UTC(), Log: origin, Options: c.Options}
+	body := Shard{Format: ShardFormat, Run: c.run, Number: s.number, Pool: s.pool, Made: now.UTC(), Expires: now.Add(c.Valid).UTC(), Log: origin, Options: c.Options}
 	for _, h := range s.hosts {
 		asked := h.asked()
 		if asked.Input, err = c.input(c.ctx, h); err != nil {

@@ -209,7 +209,7 @@ func TestAttachToHostileStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	open := func(number int) {
-		shard := Shard{Format: 1, Run: "r", Number: number, Pool: "p", Made: time.Now(), Expires: time.Now().Add(time.Hour)}
+		shard := Shard{Format: ShardFormat, Run: "r", Number: number, Pool: "p", Made: time.Now(), Expires: time.Now().Add(time.Hour)}
 		for i := range 2 {
 			shard.Hosts = append(shard.Hosts, Host{Host: fleet.Host{Name: "h"}, Index: 2*number + i, User: "u", Port: 22, Command: []byte("true")})
 		}

@@ -292,6 +292,10 @@ func (w *Worker) tryBegin(ctx context.Context, h hintOf) error {
 		known = noted
 	}
 	log, err := w.conn.openLog(ctx, w.Name, w.Pool, h.Run, h.Shard, known)
+	if other, ok := errors.AsType[formatError](err); ok {
+		_, _ = w.ask(ctx, h.Run, question{Shard: h.Shard, Refused: other.Error()}) // or it would be waited for until it expires
+		return other
+	}
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return errNotNow // a hint that outlived its run

@@ -89,7 +89,7 @@ func TestAttachToResumedRun(t *testing.T) {
 		}
 	}
 	open := func(run string, number int) cluster.Record {
-		shard, err := json.Marshal(cluster.Shard{Format: 1, Run: run, Number: number, Pool: "default", Expires: time.Now().Add(time.Hour), Hosts: []cluster.Host{
+		shard, err := json.Marshal(cluster.Shard{Format: cluster.ShardFormat, Run: run, Number: number, Pool: "default", Expires: time.Now().Add(time.Hour), Hosts: []cluster.Host{
 			{Host: fleet.Host{Name: "a"}, User: "u", Port: 22, Command: []byte("true")},
 		}})
 		if err != nil {
