@@ -5,12 +5,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"shoal/fleet"
+	"shoal/internal/ssh"
 	"shoal/simfleet"
 )
 
@@ -143,5 +145,80 @@ func TestShardReplayedAfterRestart(t *testing.T) {
 	}
 	if report := s.check(results); report.Outcomes[fleet.OutcomeOK] != s.hosts {
 		t.Errorf("outcomes %v", report.Outcomes)
+	}
+}
+
+// Whoever may create logs lets a worker ask for a shard in its own log, where nobody has it yet, and puts another log in its
+// place, record by record at the same places, before the worker has taken it: another may run the shard in the first meanwhile.
+func TestLogIsExchangedBeforeTake(t *testing.T) {
+	s := newSite(t, simfleet.Options{Hosts: 1})
+	conn := s.conn()
+	defer conn.Close()
+	ctx := t.Context()
+	c, err := NewCoordinator(conn, CoordinatorOptions{Signer: s.signer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.cancel()
+	c.run = "r"
+	if _, err := conn.createRun(ctx, c.run); err != nil {
+		t.Fatal(err)
+	}
+	for target := range s.fleet.Targets() {
+		target.User, target.Command, target.Port = s.connect.User, "true", s.fleet.Port()
+		h := &host{c: c, attempt: &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: target}}, pool: DefaultPool}
+		if err := h.attempt.Intend(); err != nil {
+			t.Fatal(err)
+		}
+		c.open(c.newShardLocked(DefaultPool, []*host{h}))
+	}
+	liar, err := conn.nc.Subscribe(askSubject(DefaultPool, c.run, "*"), func(m *nats.Msg) { reply(m, answer{Go: true}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = liar.Unsubscribe() }()
+	exchange := sync.OnceFunc(func() {
+		var all []*nats.Msg
+		for _, filter := range []string{originSubject(DefaultPool, c.run), logSubject(DefaultPool, c.run, 0, "*")} {
+			if err := conn.stored(ctx, runStream(c.run), filter, 1, func(_ *nats.MsgMetadata, m *nats.Msg) error {
+				all = append(all, m)
+				return nil
+			}); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := conn.js.DeleteStream(ctx, runStream(c.run)); err != nil {
+			t.Error(err)
+		}
+		if _, err := conn.createRun(ctx, c.run); err != nil {
+			t.Error(err)
+		}
+		for _, m := range all {
+			if _, err := conn.js.Publish(ctx, m.Subject, m.Data); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	inner, err := Connect(ConnectOptions{URL: s.hub.URL(), Inbox: WorkerInbox(DefaultPool, "one")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inner.Close()
+	w, err := NewWorker(inner, WorkerOptions{Pool: DefaultPool, Name: "one", Signers: s.signers, Connect: s.connect, hook: func(r *Record) {
+		if r.Kind == KindTake {
+			exchange()
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.tryBegin(ctx, hintOf{c.run, 0}); !errors.Is(err, errOtherLog) {
+		t.Errorf("taken in another log: %v", err)
+	}
+	w.stopping()
+	w.engines.Wait()
+	_ = s.fleet.Close()
+	if n := len(s.fleet.Log()); n != 0 {
+		t.Errorf("%d commands ran", n)
 	}
 }

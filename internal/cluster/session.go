@@ -20,6 +20,12 @@ import (
 // windows and the loaded keys.
 const idleSession = 2 * time.Second
 
+// A sessionKey is what shards have in common that are of one session. All of a run have the same options.
+type sessionKey struct {
+	run     string
+	options Options
+}
+
 // A session is a run's engine on a worker, for all of the run's shards there.
 type session struct {
 	worker  *Worker
@@ -29,7 +35,6 @@ type session struct {
 	// is not closed is in Worker.sessions.
 	feed  chan fleet.Target
 	drain chan struct{} // closed when nothing of the run may start here any more
-	over  chan struct{} // closed when the engine and the writers have ended
 	abort context.CancelCauseFunc
 
 	drained  sync.Once
@@ -64,7 +69,8 @@ func (t sessionTarget) left() fleet.Outcome {
 func (w *Worker) session(ctx context.Context, shard *Shard) *session {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if s := w.sessions[shard.Run]; s != nil && s.options == shard.Options {
+	key := sessionKey{shard.Run, shard.Options}
+	if s := w.sessions[key]; s != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if !s.finished {
@@ -75,9 +81,9 @@ func (w *Worker) session(ctx context.Context, shard *Shard) *session {
 	ctx, abort := context.WithCancelCause(ctx)
 	s := &session{
 		worker: w, name: shard.Run, options: shard.Options, shards: 1, targets: make(map[int]sessionTarget),
-		feed: make(chan fleet.Target), drain: make(chan struct{}), over: make(chan struct{}), abort: abort,
+		feed: make(chan fleet.Target), drain: make(chan struct{}), abort: abort,
 	}
-	w.sessions[shard.Run] = s
+	w.sessions[key] = s
 	if w.leaving {
 		s.leave()
 	}
@@ -88,7 +94,7 @@ func (w *Worker) session(ctx context.Context, shard *Shard) *session {
 			s.control(m.Data)
 		}
 	})
-	go s.work(ctx, control)
+	w.engines.Go(func() { s.work(ctx, control) })
 	return s
 }
 
@@ -248,12 +254,11 @@ func (s *session) work(ctx context.Context, control *nats.Subscription) {
 		}
 		s.writers.Wait()
 		s.worker.mu.Lock()
-		if s.worker.sessions[s.name] == s {
-			delete(s.worker.sessions, s.name)
+		if key := (sessionKey{s.name, s.options}); s.worker.sessions[key] == s {
+			delete(s.worker.sessions, key)
 		}
 		s.worker.mu.Unlock()
 		s.abort(nil)
-		close(s.over)
 	}()
 	var broken error
 	for res, err := range connect.RunCommands(ctx, s.connectOptions(), s.fed) {

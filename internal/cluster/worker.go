@@ -60,7 +60,8 @@ type Worker struct {
 	process string // see Beat
 
 	mu       sync.Mutex
-	sessions map[string]*session
+	sessions map[sessionKey]*session
+	engines  sync.WaitGroup   // of all sessions, also of those that have ended but for their connections
 	shards   map[hintOf]bool  // under way here
 	inputs   map[string]*kept // by pool, run and digest
 	took     map[hintOf]took  // until it expires: what this worker has taken before
@@ -114,7 +115,7 @@ func NewWorker(conn *Conn, o WorkerOptions) (*Worker, error) {
 	}
 	return &Worker{
 		marks: taken, WorkerOptions: o, conn: conn, started: time.Now(), process: newNonce(),
-		sessions: make(map[string]*session), shards: make(map[hintOf]bool), took: make(map[hintOf]took), inputs: make(map[string]*kept), freed: make(chan struct{}, 1),
+		sessions: make(map[sessionKey]*session), shards: make(map[hintOf]bool), took: make(map[hintOf]took), inputs: make(map[string]*kept), freed: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -151,9 +152,7 @@ func (w *Worker) Run(ctx context.Context, drain <-chan struct{}) error {
 	})
 	w.take(taking, ctx)
 	all.Wait()
-	for _, s := range w.running() {
-		<-s.over
-	}
+	w.engines.Wait()
 	stopBeating()
 	beats.Wait()
 	w.tell(true)
@@ -287,9 +286,9 @@ var errNotNow = errors.New("it is not to be run now")
 
 func (w *Worker) tryBegin(ctx context.Context, h hintOf) error {
 	known := w.known(h)
-	noted, unread := w.marks.at(h, w.now())
-	if noted.seq > known.seq {
-		known = noted
+	earlier, unread := w.marks.at(h, w.now())
+	if earlier.seq > known.seq {
+		known = earlier
 	}
 	log, err := w.conn.openLog(ctx, w.Name, w.Pool, h.Run, h.Shard, known)
 	if other, ok := errors.AsType[formatError](err); ok {
@@ -313,19 +312,10 @@ func (w *Worker) tryBegin(ctx context.Context, h hintOf) error {
 	if refused != nil {
 		q.Refused = refused.Error()
 	}
-	origin := make(chan error, 1) // sent once, while the coordinator is asked
-	go func() { origin <- w.conn.checkOrigin(ctx, log.Shard) }()
 	may, err := w.ask(ctx, h.Run, q)
-	wrong := <-origin
 	switch {
 	case refused != nil:
 		return refused
-	case errors.Is(wrong, errOtherLog):
-		q.Refused = wrong.Error()
-		_, _ = w.ask(ctx, h.Run, q) // whoever it is does not wait for us
-		return wrong
-	case wrong != nil:
-		return wrong
 	case err != nil || !may:
 		return errNotNow
 	}
@@ -337,10 +327,19 @@ func (w *Worker) tryBegin(ctx context.Context, h hintOf) error {
 		release()
 		return err
 	}
+	// Not before the take: whoever may create logs could have put another in the place of this one meanwhile, in which
+	// nobody has taken the shard.
+	origin := make(chan error, 1) // sent once
+	go func() { origin <- w.conn.checkOrigin(ctx, log.Shard) }()
 	w.remember(h, log)
-	if err := w.marks.add(h, tookOf(log), true); err != nil { // before anything of the shard is begun
+	noted := w.marks.add(h, tookOf(log), true) // before anything of the shard is begun
+	if err := cmp.Or(<-origin, noted); err != nil {
 		release()
-		w.giveUp(ctx, h, question{GaveUp: log.Epoch}) // or it would wait for us
+		if errors.Is(err, errOtherLog) {
+			q.Refused = err.Error()
+			_, _ = w.ask(ctx, h.Run, q) // whoever it is does not wait for us
+		}
+		w.giveUp(ctx, h, question{GaveUp: log.Epoch, Leaves: noted == nil}) // or it would wait for us; others may find the log
 		return err
 	}
 	remaining := log.Remaining()
