@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"shoal/fleet"
@@ -19,7 +18,8 @@ type Asker struct {
 	conn    *Conn
 	options CoordinatorOptions
 
-	mu          sync.Mutex
+	// turn has a token while somebody uses the next: to begin takes a while, in which others end with their contexts.
+	turn        chan struct{}
 	coordinator *Coordinator // nil before the first question
 	err         error        // why it could not begin
 	closed      bool
@@ -28,7 +28,7 @@ type Asker struct {
 // NewAsker returns an Asker that uses conn, which stays the caller's. Close must be called.
 func NewAsker(conn *Conn, o CoordinatorOptions) *Asker {
 	o.Options.Attempts, o.Options.Idempotent = 1, true // whoever asks asks again
-	return &Asker{conn: conn, options: o}
+	return &Asker{conn: conn, options: o, turn: make(chan struct{}, 1)}
 }
 
 // Dial implements ssh.Dialer.
@@ -41,8 +41,12 @@ func (a *Asker) Dial(ctx context.Context, attempt *ssh.Attempt) (ssh.Conn, error
 }
 
 func (a *Asker) begin(ctx context.Context) (*Coordinator, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	select {
+	case a.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("asking through workers: %w", context.Cause(ctx))
+	}
+	defer func() { <-a.turn }()
 	switch {
 	case a.closed:
 		return nil, errStopped
@@ -56,8 +60,11 @@ func (a *Asker) begin(ctx context.Context) (*Coordinator, error) {
 		}
 	}
 	if err != nil {
-		a.err = fmt.Errorf("asking through workers: %w", err)
-		return nil, a.err
+		err = fmt.Errorf("asking through workers: %w", err)
+		if ctx.Err() == nil { // otherwise it is of this question alone
+			a.err = err
+		}
+		return nil, err
 	}
 	a.coordinator = c
 	return c, nil
@@ -65,8 +72,8 @@ func (a *Asker) begin(ctx context.Context) (*Coordinator, error) {
 
 // Close ends the asking, and removes what NATS has of it.
 func (a *Asker) Close() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.turn <- struct{}{}
+	defer func() { <-a.turn }()
 	a.closed = true
 	if a.coordinator != nil {
 		a.coordinator.Forget() // answers that nobody waits for any more

@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -63,5 +65,32 @@ func TestAsker(t *testing.T) {
 	}
 	if isOldQuery(strings.TrimPrefix(old, queryPrefix), time.Now()) {
 		t.Error("a run of another name is taken for questions")
+	}
+}
+
+// The first question is given up before the asking has begun, while others wait for it: they are asked all the same. One
+// that waits is given up by itself.
+func TestAskerBeginsAgain(t *testing.T) {
+	s := newSite(t, simfleet.Options{Hosts: 1})
+	conn := s.conn()
+	defer conn.Close()
+	a := NewAsker(conn, CoordinatorOptions{Signer: s.signer})
+	defer a.Close()
+	attempt := func() *ssh.Attempt {
+		target := fleet.Target{Host: fleet.Host{Name: "h"}, User: "u", Port: 22, Command: "true"}
+		return &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: target}}
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := a.Dial(gone, attempt()); !errors.Is(err, context.Canceled) {
+		t.Errorf("asked although it was given up: %v", err)
+	}
+	a.turn <- struct{}{} // somebody begins
+	if _, err := a.Dial(gone, attempt()); !errors.Is(err, context.Canceled) {
+		t.Errorf("waited although it was given up: %v", err)
+	}
+	<-a.turn
+	if _, err := a.Dial(t.Context(), attempt()); err != nil {
+		t.Errorf("the error of another is that of all: %v", err)
 	}
 }
