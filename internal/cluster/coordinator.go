@@ -79,8 +79,8 @@ type Coordinator struct {
 	keep    bool             // see Keep
 	byHand  bool             // a host was given up
 
-	inputs  inputs // has its own lock, as the next
-	origins origins
+	inputs  inputs       // has its own lock, as the next
+	origins once[Origin] // by pool
 
 	linger time.Duration // for tests; 0 means the constant
 

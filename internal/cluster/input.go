@@ -50,11 +50,32 @@ func isDigest(text string) bool {
 
 // inputs are those that a coordinator has stored. Most hosts have the same.
 type inputs struct {
-	mu     sync.Mutex
+	stored once[struct{}] // by subject
+
+	mu     sync.Mutex // of what is read from files of this machine, and of no answer of NATS
 	buffer []byte
-	last   []byte // the one before, whose digest this is
+	last   []byte // the one before, whose digest this is; its bytes do not change
 	digest string
-	stored map[string]bool // subjects
+}
+
+// read returns the input of a host, and its digest if it is no short one.
+func (in *inputs) read(h *host, size int) (data []byte, sum string, err error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if cap(in.buffer) < size {
+		in.buffer = make([]byte, size)
+	}
+	data = in.buffer[:size]
+	if _, err := io.ReadFull(io.NewSectionReader(h.attempt.Input, 0, int64(size)), data); err != nil {
+		return nil, "", fmt.Errorf("reading its standard input: %w", err)
+	}
+	if size <= shortInput {
+		return bytes.Clone(data), "", nil
+	}
+	if !bytes.Equal(data, in.last) {
+		in.last, in.digest, in.buffer = data, digest(data), nil
+	}
+	return in.last, in.digest, nil
 }
 
 // input returns the input of a host, and stores it where its pool does not have it.
@@ -63,36 +84,26 @@ func (c *Coordinator) input(ctx context.Context, h *host) (*Input, error) {
 	if size == 0 {
 		return nil, nil
 	}
-	in := &c.inputs
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if cap(in.buffer) < size {
-		in.buffer = make([]byte, size)
+	data, sum, err := c.inputs.read(h, size)
+	if err != nil {
+		return nil, err
 	}
-	data := in.buffer[:size]
-	if _, err := io.ReadFull(io.NewSectionReader(h.attempt.Input, 0, int64(size)), data); err != nil {
-		return nil, fmt.Errorf("reading its standard input: %w", err)
+	if sum == "" {
+		return &Input{Bytes: data, Size: size}, nil
 	}
-	if size <= shortInput {
-		return &Input{Bytes: bytes.Clone(data), Size: size}, nil
-	}
-	if !bytes.Equal(data, in.last) {
-		in.digest = digest(data)
-		in.last, in.buffer = data, in.last[:0]
-	}
-	subject := dataSubject(h.pool, c.run, in.digest)
-	if !in.stored[subject] {
+	subject := dataSubject(h.pool, c.run, sum)
+	_, err = c.inputs.stored.do(ctx, subject, func() (done struct{}, err error) {
 		for at := 0; at < size; at += maxRecord {
-			if err := c.conn.store(ctx, runStream(c.run), subject, blobMessage(at, in.last[at:min(size, at+maxRecord)])); err != nil {
-				return nil, fmt.Errorf("storing its standard input: %w", err)
+			if err := c.conn.store(ctx, runStream(c.run), subject, blobMessage(at, data[at:min(size, at+maxRecord)])); err != nil {
+				return done, fmt.Errorf("storing its standard input: %w", err)
 			}
 		}
-		if in.stored == nil {
-			in.stored = make(map[string]bool)
-		}
-		in.stored[subject] = true
+		return done, nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	return &Input{Digest: in.digest, Size: size}, nil
+	return &Input{Digest: sum, Size: size}, nil
 }
 
 // errNoRun means that a run has no stream, or none any more.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/nats-io/nats.go"
 )
@@ -19,39 +18,24 @@ type Origin struct {
 
 func originSubject(pool, run string) string { return dataSubject(pool, run, "origin") }
 
-// origins are those that a coordinator has stored.
-type origins struct {
-	mu     sync.Mutex
-	byPool map[string]Origin
-}
-
 // origin returns that of a pool, and stores it first.
 func (c *Coordinator) origin(ctx context.Context, pool string) (Origin, error) {
-	c.origins.mu.Lock()
-	defer c.origins.mu.Unlock()
-	if o, known := c.origins.byPool[pool]; known {
+	return c.origins.do(ctx, pool, func() (o Origin, err error) {
+		subject := originSubject(pool, c.run)
+		if err = c.conn.store(ctx, runStream(c.run), subject, []byte(newNonce())); err == nil {
+			err = c.conn.stored(ctx, runStream(c.run), subject, 1, func(at *nats.MsgMetadata, _ *nats.Msg) error {
+				o = Origin{at.Sequence.Stream, at.Timestamp.UnixNano()}
+				return nil
+			})
+		}
+		if err == nil && o == (Origin{}) {
+			err = errors.New("it is not there")
+		}
+		if err != nil {
+			return o, fmt.Errorf("storing the origin of the log: %w", err)
+		}
 		return o, nil
-	}
-	failed := func(err error) (Origin, error) { return Origin{}, fmt.Errorf("storing the origin of the log: %w", err) }
-	subject := originSubject(pool, c.run)
-	if err := c.conn.store(ctx, runStream(c.run), subject, []byte(newNonce())); err != nil {
-		return failed(err)
-	}
-	var o Origin
-	if err := c.conn.stored(ctx, runStream(c.run), subject, 1, func(at *nats.MsgMetadata, _ *nats.Msg) error {
-		o = Origin{at.Sequence.Stream, at.Timestamp.UnixNano()}
-		return nil
-	}); err != nil {
-		return failed(err)
-	}
-	if o == (Origin{}) {
-		return failed(errors.New("it is not there"))
-	}
-	if c.origins.byPool == nil {
-		c.origins.byPool = make(map[string]Origin)
-	}
-	c.origins.byPool[pool] = o
-	return o, nil
+	})
 }
 
 // errOtherLog means that a shard is in a log that it was not made for.
