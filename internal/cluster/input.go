@@ -166,15 +166,13 @@ type kept struct {
 
 // keepInputs fetches the inputs of a shard, which release lets go.
 func (w *Worker) keepInputs(ctx context.Context, shard *Shard) (_ map[string][]byte, release func(), err error) {
-	have := make(map[string][]byte)
-	key := func(digest string) string { return shard.Pool + "." + shard.Run + "." + digest }
+	have, held := make(map[string][]byte), make(map[string]*kept)
 	release = func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		for digest := range have {
-			k := w.inputs[key(digest)]
+		for key, k := range held {
 			if k.shards--; k.shards == 0 {
-				delete(w.inputs, key(digest))
+				delete(w.inputs, key)
 			}
 		}
 	}
@@ -183,24 +181,36 @@ func (w *Worker) keepInputs(ctx context.Context, shard *Shard) (_ map[string][]b
 		if in == nil || in.Digest == "" || have[in.Digest] != nil {
 			continue
 		}
-		w.mu.Lock()
-		k := w.inputs[key(in.Digest)]
-		w.mu.Unlock()
+		key := shard.Pool + "." + shard.Run + "." + in.Digest
+		k := w.keptInput(key, nil)
 		if k == nil {
 			data, err := w.conn.fetch(ctx, shard.Pool, shard.Run, in)
 			if err != nil {
 				release()
 				return nil, nil, err
 			}
-			k = &kept{data: data}
+			k = w.keptInput(key, data)
 		}
-		w.mu.Lock()
-		w.inputs[key(in.Digest)] = k
-		k.shards++
-		w.mu.Unlock()
-		have[in.Digest] = k.data
+		have[in.Digest], held[key] = k.data, k
 	}
 	return have, release, nil
+}
+
+// keptInput returns an input that the worker has, for one shard more. data, if not nil, is what it is if another shard
+// has not brought it meanwhile.
+func (w *Worker) keptInput(key string, data []byte) *kept {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	k := w.inputs[key]
+	switch {
+	case k == nil && data == nil:
+		return nil
+	case k == nil:
+		k = &kept{data: data}
+		w.inputs[key] = k
+	}
+	k.shards++
+	return k
 }
 
 // An askedDialer has commands sent as the shard has them: they were wrapped where the run began.
