@@ -98,7 +98,7 @@ func (r rules) why(targets iter.Seq[fleet.Target], attributes bool) (why string,
 		total++
 		name := t.Host.String()
 		all = append(all, name)
-		if r.condition == always || unknown || r.condition != never && r.condition != "" && t.Attrs != nil && r.match.Match(t.Attrs) {
+		if r.condition == always || unknown || r.condition != never && r.condition != "" && r.match.Match(attrsOf(&t)) {
 			matching = append(matching, name)
 		}
 	}
@@ -116,6 +116,20 @@ func (r rules) why(targets iter.Seq[fleet.Target], attributes bool) (why string,
 	}
 	return "", total, nil
 }
+
+// attrsOf returns the attributes of a target, for a host without any an empty set: conditions such
+// as env!=test hold for it.
+func attrsOf(t *fleet.Target) filter.Attrs {
+	if t.Attrs == nil {
+		return noAttrs{}
+	}
+	return t.Attrs
+}
+
+type noAttrs struct{}
+
+// Attr implements filter.Attrs.
+func (noAttrs) Attr(string) (string, bool) { return "", false }
 
 var errRefused = errors.New("not started: the answer was not yes")
 

@@ -8,6 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.uber.org/goleak"
+
+	"shoal/fleet"
+	"shoal/hosts"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -172,4 +175,20 @@ func FuzzFile(f *testing.F) {
 		c := checker{file: to, name: "c", known: &commands{root: tree()}, lines: map[string]int{}}
 		_ = c.all(entries)
 	})
+}
+
+// A condition holds for hosts as it does in --where, also for those without attributes.
+func TestConditionWithoutAttributes(t *testing.T) {
+	list := hosts.ListOf(fleet.Host{Name: "web1"}, fleet.Host{Name: "web2"})
+	for condition, want := range map[string]int{"env!=test": 2, "!has(env)": 2, "env==prod": 0, "has(env)": 0, "!(env==test)": 2, never: 0, always: 2} {
+		a := &applied{set: map[string]value{keyConfirm: {texts: []string{condition}, from: "here"}}}
+		r, err := a.rules(new(bool))
+		if err != nil {
+			t.Fatal(err)
+		}
+		why, total, names := r.why(list.Targets(1), true)
+		if len(names) != want || total != 2 || (why == "") != (want == 0) {
+			t.Errorf("%s: %q for %q of %d, want %d hosts", condition, why, names, total, want)
+		}
+	}
 }
