@@ -26,6 +26,9 @@ func tree() *cobra.Command {
 	run.Flags().Bool("gather", false, "")
 	run.Flags().String("script", "", "")
 	run.Flags().String("host-key", "", "")
+	run.Flags().String("password-file", "", "")
+	run.Flags().String("stdin-from", "", "")
+	run.Flags().String("metrics", "", "")
 	root.AddCommand(run)
 	return root
 }
@@ -66,6 +69,9 @@ func TestForeign(t *testing.T) {
 		"[defaults]\nhosts-from = 'x'\n":               "2: hosts-from may start programs here",
 		"[fleets.a]\nhost-key = 'insecure'\n":          "2: host-key may start programs here",
 		"[commands.a]\nscript = 'x'\n":                 "2: script may start programs here",
+		"[defaults]\npassword-file = 'x'\n":            "2: password-file has a file here written, or sent to hosts",
+		"[fleets.a]\nstdin-from = '~/.ssh/id'\n":       "2: stdin-from has a file here written, or sent to hosts",
+		"[defaults]\nmetrics = '~/.profile'\n":         "2: metrics has a file here written, or sent to hosts",
 		"[commands.a]\ncommand = 'x'\ngather = true\n": "",
 	} {
 		entries, err := parse([]byte(text))

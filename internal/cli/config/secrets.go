@@ -9,7 +9,12 @@ import (
 )
 
 // A file of another user may say how this shoal looks and whom it asks, but neither start
-// programs here nor decide whom to trust.
+// programs here nor decide whom to trust, nor have files here written, or sent to hosts that it names.
+var filing = []string{
+	"password-file", "become-password-file", "env-secret", "stdin-from",
+	"outdir", "metrics", "state-dir", "save", "log", "output",
+}
+
 var trusting = []string{
 	"hosts-from", "inventory", "option", "config", "check", "on-change", "on-end", "script",
 	"host-key", "known-hosts", "forward-agent", "allow-signers", "hostfile",
@@ -39,6 +44,9 @@ func secretKey(name string, flag bool) (why string, ok bool) {
 func (c *checker) allowed(name string, texts []string) error {
 	if c.file.foreign && slices.Contains(trusting, name) {
 		return fmt.Errorf("%s may start programs here, or decides whom to trust: only a file of yours or of root sets it", name)
+	}
+	if c.file.foreign && slices.Contains(filing, name) {
+		return fmt.Errorf("%s has a file here written, or sent to hosts: only a file of yours or of root sets it", name)
 	}
 	for _, text := range texts {
 		switch name {
