@@ -186,6 +186,7 @@ const maxFirst = 50
 
 // finish shows a tick that has ended, and tells whoever wants to know.
 func (w *watcher) finish(ctx context.Context, r *round) error {
+	w.shows.Lock() // ticks are shown in the order in which they ended
 	w.mu.Lock()
 	r.ended = time.Now()
 	w.ticks++
@@ -215,9 +216,10 @@ func (w *watcher) finish(ctx context.Context, r *round) error {
 		Held: r.held, Dialled: sum(r.dialled),
 	}
 	text := metrics.Text()
-	err := w.show(r, changes, state)
-	r.events, r.confirmed, r.first = nil, nil, nil // the last round stays
 	w.mu.Unlock()
+	err := w.show(r, changes, state)
+	w.shows.Unlock()
+	r.events, r.confirmed, r.first = nil, nil, nil // the last round stays
 	if err != nil {
 		return err
 	}
@@ -257,7 +259,7 @@ func sum(counts map[fleet.DialReason]int) (n int) {
 	return n
 }
 
-// show shows a tick, if there is something to tell. mu must be held.
+// show shows a tick, if there is something to tell. shows must be held.
 func (w *watcher) show(r *round, changes []watch.Change, state watch.State) (err error) {
 	w.view.print(func() {
 		if w.flags.json {
@@ -372,13 +374,17 @@ func (w *watcher) status(now time.Time) string {
 
 // onSignals ends the watch at the first signal and aborts at the second.
 func (w *watcher) onSignals(ctx context.Context, aborting func()) (context.Context, func()) {
-	return untilSignals(ctx, func(n int, sig os.Signal) {
+	return untilSignals(ctx, func(n int) {
 		if n == 1 {
 			w.end(nil)
-			w.view.say("%s: the watch ends with the tick that goes on; another one aborts", sig)
 			return
 		}
 		aborting()
+	}, func(n int, sig os.Signal) {
+		if n == 1 {
+			w.view.say("%s: the watch ends with the tick that goes on; another one aborts", sig)
+			return
+		}
 		w.view.say("aborting: commands that run are abandoned and may go on where they run")
 	})
 }

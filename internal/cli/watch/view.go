@@ -104,11 +104,14 @@ func (v *view) Write(p []byte) (n int, err error) {
 
 func (v *view) note(text string) { v.print(func() { console.Note(v.stderr, text) }) }
 
-// untilSignals calls f with the number of each signal that asks this process to end, from 1; the
-// returned context ends at the second. A third ends the process, as it would without us.
-func untilSignals(ctx context.Context, f func(n int, sig os.Signal)) (_ context.Context, end func()) {
+// untilSignals calls do and then say with the number of each signal that asks this process to end,
+// from 1; the returned context ends at the second. A third ends the process, as it would without us.
+// do must not block. say may, as long as nobody reads our output: the second signal does not wait.
+func untilSignals(ctx context.Context, do func(n int), say func(n int, sig os.Signal)) (_ context.Context, end func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	signals := make(chan os.Signal, 2) // sent by package signal; closed by end
+	const counted = 2
+	signals := make(chan os.Signal, counted) // sent by package signal; closed by end
+	said := make(chan os.Signal, counted)    // sent and closed by the first goroutine below: it has room for all
 	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
 		if !signal.Ignored(sig) {
 			signal.Notify(signals, sig)
@@ -116,13 +119,25 @@ func untilSignals(ctx context.Context, f func(n int, sig os.Signal)) (_ context.
 	}
 	var listening sync.WaitGroup
 	listening.Go(func() {
-		n := 0
-		for sig := range signals {
-			if n++; n == 2 {
+		defer close(said)
+		for n := 1; n <= counted; n++ {
+			sig, ok := <-signals
+			if !ok {
+				return
+			}
+			if n == counted {
 				signal.Stop(signals)
 				cancel(fmt.Errorf("the watch was aborted by %s", sig))
 			}
-			f(n, sig)
+			do(n)
+			said <- sig
+		}
+	})
+	listening.Go(func() {
+		n := 0
+		for sig := range said {
+			n++
+			say(n, sig)
 		}
 	})
 	return ctx, func() {

@@ -310,8 +310,11 @@ type watcher struct {
 	stop  chan struct{} // closed by end: no further tick begins
 	ended sync.Once     // closes stop
 	hook  sync.Mutex    // held while the command of --on-change runs
+	// shows is held while a tick is shown, which lasts as long as the reader of our output wants: mu
+	// is not, because results are taken and signals heard meanwhile. It is locked before mu.
+	shows sync.Mutex
 
-	mu      sync.Mutex // guards the following, and what the view has
+	mu      sync.Mutex // guards the following
 	plan    *connect.Plan
 	compare *watch.Comparer
 	earlier *journal.RunInfo // the watch with which the first tick is compared; nil: none
@@ -327,11 +330,14 @@ type watcher struct {
 	busy    map[int]int // hosts whose command of a tick has not ended, with that tick; only with --overlap
 }
 
-// end ends the watch after the ticks that go on. The first error stays.
+// end ends the watch after the ticks that go on. The first error stays. Without one it does not
+// block.
 func (w *watcher) end(err error) {
-	w.mu.Lock()
-	w.failed = cmp.Or(w.failed, err)
-	w.mu.Unlock()
+	if err != nil {
+		w.mu.Lock()
+		w.failed = cmp.Or(w.failed, err)
+		w.mu.Unlock()
+	}
 	w.ended.Do(func() { close(w.stop) })
 }
 
