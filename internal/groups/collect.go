@@ -261,7 +261,8 @@ func (c *Collector) shape(head []byte, outputs [fleet.NumStreams]fleet.Output, k
 }
 
 // told are the flags that people are told of.
-const told = fleet.FlagExitKnown | fleet.FlagOutputTruncated | fleet.FlagOutputIncomplete | fleet.FlagExitConflict
+const told = fleet.FlagExitKnown | fleet.FlagOutputTruncated | fleet.FlagOutputIncomplete | fleet.FlagExitConflict |
+	fleet.FlagNoAgent | fleet.FlagEnvRefused | fleet.FlagLabelLost
 
 // appendHead appends how a target ended. Every part has a fixed size or a length prefix, so
 // that different ends never have the same bytes.
