@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"shoal/fleet"
 	"shoal/internal/ui"
@@ -45,9 +46,13 @@ func milliseconds(d time.Duration) string {
 	return strconv.FormatFloat(d.Seconds()*1000, 'f', 3, 64)
 }
 
+// formula are the characters with which a formula begins, some of them only for spreadsheets in
+// Japanese or Chinese, and those that a spreadsheet may leave out before one.
+const formula = "=+-@\t\r\n＝＋－＠"
+
 // cell returns text as a cell that no spreadsheet takes for a formula.
 func cell(text string) string {
-	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
+	if first, _ := utf8.DecodeRuneInString(text); text != "" && strings.ContainsRune(formula, first) {
 		return "'" + text
 	}
 	return text

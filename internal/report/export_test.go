@@ -21,6 +21,8 @@ func TestCSV(t *testing.T) {
 	c := newCollector()
 	c.Add(result(0, fleet.End{Outcome: fleet.OutcomeOK}, "=HYPERLINK(\"x\")\na,b\n"))
 	c.Add(result(3, fleet.Exited(fleet.PhaseDrain, 3, "", true), ""))
+	c.Add(result(4, fleet.End{Outcome: fleet.OutcomeOK}, "\n=1+1"))
+	c.Add(result(5, fleet.End{Outcome: fleet.OutcomeOK}, "＝1+1"))
 	var b bytes.Buffer
 	if err := reportOf(c, time.Second).CSV(&b); err != nil {
 		t.Fatal(err)
@@ -33,6 +35,8 @@ func TestCSV(t *testing.T) {
 		{"index", "host", "outcome", "cause", "attempt", "start_ms", "took_ms", "group", "error", "output", "output_left_out"},
 		{"0", "web00000", "ok", "", "1", "0.000", "100.000", "1", "", "'=HYPERLINK(\"x\")\na,b\n", "0"},
 		{"3", "web00003", "failed", "exit status 3", "1", "3.000", "100.000", "2", "", "", "0"},
+		{"4", "web00004", "ok", "", "1", "4.000", "100.000", "3", "", "'\n=1+1", "0"},
+		{"5", "web00005", "ok", "", "1", "5.000", "100.000", "4", "", "'＝1+1", "0"},
 	}
 	if !slices.EqualFunc(rows, want, slices.Equal) {
 		t.Errorf("%q", rows)

@@ -10,6 +10,7 @@ package report
 import (
 	"cmp"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -235,8 +236,10 @@ func (c *Collector) text(stdout []byte, stdoutSize int64, stderr []byte, stderrS
 		return -1
 	}
 	hash := sha256.New()
+	for _, n := range []int64{stdoutSize, stderrSize, int64(len(stdout))} { // of which no text can be a part
+		_ = binary.Write(hash, binary.BigEndian, n) // a hash has no errors
+	}
 	hash.Write(stdout)
-	hash.Write([]byte{0xff}) // in no UTF-8 text
 	hash.Write(stderr)
 	sum := [sha256.Size]byte(hash.Sum(nil))
 	if at, known := c.texts[sum]; known {

@@ -192,3 +192,30 @@ func TestCells(t *testing.T) {
 		}
 	}
 }
+
+// Each host has its own text: neither bytes of an output that look like those between two nor what
+// was left out of another one makes two the same.
+func TestTextsAreApart(t *testing.T) {
+	c := newCollector()
+	add := func(stdout, stderr string, left int64) {
+		r := result(len(stdout), fleet.End{Outcome: fleet.OutcomeOK}, stdout)
+		r.Stderr = fleet.Output{Bytes: []byte(stderr), Size: int64(len(stderr)) + left}
+		c.Add(r)
+	}
+	add("a", "b\xffc", 0)
+	add("a\xffb", "c", 0)
+	add("fine", "", 0)
+	add("fine\n", "", 5)
+	add("fine\n", "", 7)
+	r := reportOf(c, time.Second)
+	var got []string
+	for _, h := range r.Hosts {
+		got = append(got, fmt.Sprintf("%q %d", r.Texts[h.Text].Text, r.Texts[h.Text].Left))
+	}
+	want := []string{
+		`"a\nstandard error:\nb\\xffc" 0`, `"a\\xffb\nstandard error:\nc" 0`, `"fine" 0`, `"fine\nstandard error:\n" 5`, `"fine\nstandard error:\n" 7`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
