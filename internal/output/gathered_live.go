@@ -194,6 +194,7 @@ func (g *GatheredLines) line(t *fleet.Target, s fleet.Stream, in *sent, text []b
 	}
 	for n-column.first >= len(column.lines) {
 		column.lines = append(column.lines, row{texts: make(map[string][]groups.Member)})
+		g.memory += rowSize
 	}
 	r := &column.lines[n-column.first]
 	members, known := r.texts[string(text)]
@@ -205,8 +206,11 @@ func (g *GatheredLines) line(t *fleet.Target, s fleet.Stream, in *sent, text []b
 	r.have++
 }
 
-// memberSize is about what a name in a row costs, in bytes.
-const memberSize = 32
+// memberSize is about what a name in a row costs, and rowSize a row of one text, in bytes.
+const (
+	memberSize = 32
+	rowSize    = 448
+)
 
 // forget takes back the lines of an attempt that failed, and tells how much of it was
 // printed.
@@ -289,7 +293,9 @@ func (g *GatheredLines) printRow(s fleet.Stream) {
 	for _, group := range all {
 		g.write(s, group.members, []byte(group.text))
 	}
+	column.lines[0] = row{}
 	column.lines = column.lines[1:]
+	g.memory -= rowSize
 	column.first++
 	column.short += column.endedAt[column.first]
 	delete(column.endedAt, column.first)

@@ -112,13 +112,14 @@ func TestGatheredLinesAttempts(t *testing.T) {
 // Lines that wait for a slow host are printed without it when they are too many; a line too
 // long to be kept twice comes from the result.
 func TestGatheredLinesMemory(t *testing.T) {
-	g, stdout, _ := gatheredLines(GatheredLinesOptions{Targets: 3, Memory: 500})
+	const memory = 8 * (rowSize + 2*memberSize)
+	g, stdout, _ := gatheredLines(GatheredLinesOptions{Targets: 3, Memory: memory})
 	for n := range 20 {
 		for i := range 2 {
 			g.Follow(target(i), 1, fleet.Stdout, fmt.Appendf(nil, "line %d\n", n))
 		}
 	}
-	if got := stdout(); !strings.HasPrefix(got, "node[1-2]: line 0\nnode[1-2]: line 1\n") || g.memory > 500 {
+	if got := stdout(); !strings.HasPrefix(got, "node[1-2]: line 0\nnode[1-2]: line 1\n") || g.memory > memory {
 		t.Errorf("%q, %d bytes", got, g.memory)
 	}
 	g.Follow(target(2), 1, fleet.Stdout, []byte("line 0\n"))
@@ -133,6 +134,22 @@ func TestGatheredLinesMemory(t *testing.T) {
 	}
 	if got := stdout(); !strings.HasPrefix(got, "node3: "+long+"\nnode[1-2]: line ") {
 		t.Errorf("%.50q, %d bytes", got, len(got))
+	}
+	if err := g.Close(); err != nil || g.memory != 0 {
+		t.Error(err, g.memory)
+	}
+}
+
+// A host that sends nothing but line ends takes no more memory than others: each line costs more than
+// its text.
+func TestGatheredLinesOfNothing(t *testing.T) {
+	const memory = 1 << 20
+	g, _, _ := gatheredLines(GatheredLinesOptions{Targets: 2, Memory: memory})
+	for range 100 {
+		g.Follow(target(0), 1, fleet.Stdout, bytes.Repeat([]byte{'\n'}, 100))
+	}
+	if rows := len(g.columns[fleet.Stdout].lines); rows > memory/400 || rows == 0 {
+		t.Errorf("%d lines wait, which take some 440 bytes each, within %d bytes", rows, memory)
 	}
 	if err := g.Close(); err != nil || g.memory != 0 {
 		t.Error(err, g.memory)
