@@ -171,8 +171,11 @@ func (gs *Groups) Lines(ref *Group, groups []*Group) (places []Place, left []*Gr
 
 // Bounds of Lines: hosts say how long and how different their outputs are.
 const (
-	maxEdits  = 64 << 20 // bytes of the lines that are held
+	maxEdits  = 65 << 20 // bytes of the lines that are held, with lineSize for each
 	maxPlaces = 2 << 20  // edited lines of the reference, times groups
+	// lineSize is what a line costs beside its text: the string and, where it is masked, the other
+	// one, and what is lost by allocating it alone.
+	lineSize = 48
 )
 
 // A budget is what Lines has used of its bounds.
@@ -194,7 +197,7 @@ func (b *budget) take(all [fleet.NumStreams][]edit) bool {
 				places++
 			}
 			for _, line := range e.lines {
-				size += len(line)
+				size += len(line) + lineSize
 			}
 		}
 	}

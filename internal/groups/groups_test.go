@@ -390,3 +390,16 @@ func TestLinesAreBounded(t *testing.T) {
 		t.Error("the edited lines, times the groups, are not bounded")
 	}
 }
+
+// Lines of one byte cost more than their text.
+func TestBudgetOfShortLines(t *testing.T) {
+	lines := slices.Repeat([]string{"\n"}, 1<<20)
+	var b budget
+	taken := 0
+	for b.take([fleet.NumStreams][]edit{{{lines: lines, compared: lines}}}) {
+		taken++
+	}
+	if held := taken << 20 * 32; held > maxEdits || taken == 0 {
+		t.Errorf("%d million lines are held", taken)
+	}
+}
