@@ -39,6 +39,7 @@ func (s *workerShard) part(p Part) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.err == nil && s.waits[p.Host] && s.bytes > 0 && s.bytes+len(p.Bytes)+partCost > maxQueue {
+		s.signalHurry()
 		s.room.Wait()
 	}
 	if s.err != nil || !s.waits[p.Host] {

@@ -15,12 +15,18 @@ import (
 )
 
 // minPause and maxPause bound the time between the beginnings of two appends of a shard: hosts become
-// ready one by one, and each append waits for the disk of the server. It grows with the number of shards
-// that have something to append, so that a worker appends some fifty times a second, and with what the last
-// append took: where machines are busy, more goes into each record.
+// ready one by one, and each append waits for the disk of the server. It grows with what the last
+// append took: where machines are busy, more goes into each record. Where no host waits for the append, it also grows
+// with the number of shards that have something to append, so that a worker appends some fifty times a second.
 const (
 	minPause = 20 * time.Millisecond
 	maxPause = 15 * minPause
+
+	// resultPause is the least of that time where there are only results: whoever has few shards would else append
+	// each result alone.
+	resultPause = 5 * minPause
+	// gatherPause is how long the first of what is appended waits for more: the hosts of a shard begin one after the other.
+	gatherPause = 5 * time.Millisecond
 )
 
 func pauseOf(writing int32, took time.Duration) time.Duration {
@@ -49,6 +55,7 @@ type workerShard struct {
 
 	mu      sync.Mutex
 	room    sync.Cond // for results
+	hosts   int       // that it began with
 	open    int       // hosts whose results have not come from the engine
 	next    *intents  // those that the writer commits next
 	parts   []Part    // before the results
@@ -64,8 +71,9 @@ type workerShard struct {
 	left    bool                 // the worker stops: hosts are left to others
 	leaves  func()               // called once when the first is left
 
-	// wake tells the writer that there is something to do. Capacity 1: one signal says it all.
-	wake chan struct{}
+	// wake tells the writer that there is something to do, and hurry that somebody waits for it. Capacity 1: one signal says
+	// it all.
+	wake, hurry chan struct{}
 	// writing counts the shards of the worker that have something to append.
 	writing *atomic.Int32
 }
@@ -79,9 +87,9 @@ type intents struct {
 
 func newWorkerShard(log *Log, remaining []int, writing *atomic.Int32) *workerShard {
 	s := &workerShard{
-		log: log, shard: log.Shard, worker: log.Worker, epoch: log.Epoch, open: len(remaining), sent: make(map[int]bool), before: make(map[int]bool),
+		log: log, shard: log.Shard, worker: log.Worker, epoch: log.Epoch, hosts: len(remaining), open: len(remaining), sent: make(map[int]bool), before: make(map[int]bool),
 		waits: make(map[int]bool), given: make(map[int]bool), views: make(map[int]*engine.View),
-		next: &intents{done: make(chan struct{})}, wake: make(chan struct{}, 1), writing: writing,
+		next: &intents{done: make(chan struct{})}, wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), writing: writing,
 	}
 	s.room.L = &s.mu
 	for _, i := range remaining {
@@ -100,6 +108,14 @@ func (s *workerShard) signal() {
 	}
 }
 
+// signalHurry has the writer look again how long it waits.
+func (s *workerShard) signalHurry() {
+	select {
+	case s.hurry <- struct{}{}:
+	default:
+	}
+}
+
 // intend returns when the intent for a host, with the address that was dialled if it has a name, is in the
 // log. If it fails, the command must not be sent.
 func (s *workerShard) intend(host int, at netip.AddrPort) error {
@@ -114,6 +130,9 @@ func (s *workerShard) intend(host int, at netip.AddrPort) error {
 	}
 	mine := s.next
 	mine.hosts = append(mine.hosts, host)
+	if n := len(mine.hosts); n == 1 || s.allIntendLocked() {
+		s.signalHurry()
+	}
 	if at.IsValid() {
 		if mine.at == nil {
 			mine.at = make(map[int]netip.AddrPort)
@@ -166,7 +185,11 @@ func (s *workerShard) result(host int, res fleet.Result, stopping bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.signal()
-	defer func() { s.open-- }() // not before the result is queued, or the writer takes the shard for done
+	defer func() { // not before the result is queued, or the writer takes the shard for done
+		if s.open--; s.open == 0 {
+			s.signalHurry()
+		}
+	}()
 	if s.given[host] && !s.waits[host] {
 		return // it was told
 	}
@@ -190,6 +213,7 @@ func (s *workerShard) queueLocked(host int, res fleet.Result) {
 	}
 	size := len(res.Stdout.Bytes) + len(res.Stderr.Bytes)
 	for size > 0 && s.bytes > 0 && s.bytes+size > maxQueue { // without output it needs no room
+		s.signalHurry()
 		s.room.Wait()
 	}
 	res.Target = fleet.Target{}
@@ -227,12 +251,52 @@ func (s *workerShard) take() (batch *intents, w *Work, over bool) {
 	return batch, w, over
 }
 
+// rest waits as long as it makes sense to wait for more, once there is something to append.
+func (s *workerShard) rest(began time.Time, writing int32, took time.Duration) {
+	woken := time.Now()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		s.mu.Lock()
+		pause, gather := s.pauseLocked(writing, took)
+		s.mu.Unlock()
+		left := time.Until(later(began.Add(pause), woken.Add(gather)))
+		if left <= 0 {
+			return
+		}
+		timer.Reset(left)
+		select {
+		case <-timer.C:
+		case <-s.hurry:
+		}
+	}
+}
+
+// pauseLocked returns the time between the beginnings of two appends, and how long what there is waits for more.
+func (s *workerShard) pauseLocked(writing int32, took time.Duration) (pause, gather time.Duration) {
+	intend, prompt := len(s.next.hosts) > 0, pauseOf(1, took)
+	switch {
+	case s.open == 0 || s.bytes >= maxBatch: // nothing more comes, or there is no room for it
+		return prompt, 0
+	case intend && s.allIntendLocked():
+		return prompt, 0
+	case intend:
+		return prompt, gatherPause
+	case s.parts != nil: // somebody looks at them
+		return pauseOf(writing, took), 0
+	}
+	return max(pauseOf(writing, took), resultPause), 0
+}
+
+// allIntendLocked reports whether no host is left whose first intent may come.
+func (s *workerShard) allIntendLocked() bool { return len(s.next.hosts)+len(s.sent) >= s.hosts }
+
 // write appends what comes until all hosts have ended. Its error is why that was not possible.
 func (s *workerShard) write(ctx context.Context) error {
 	var began time.Time
 	var took time.Duration
 	for range s.wake {
-		time.Sleep(pauseOf(s.writing.Add(1), took) - time.Since(began))
+		s.rest(began, s.writing.Add(1), took)
 		began = time.Now()
 		batch, w, over := s.take()
 		err := s.append(ctx, w)

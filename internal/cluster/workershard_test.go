@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"context"
+	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,4 +104,64 @@ func TestPauseGrows(t *testing.T) {
 			t.Errorf("%d shards, and appends take %v: %v, want %v", c.writing, c.took, got, c.want)
 		}
 	}
+}
+
+// A host that waits for its intent waits for no more than the least pause, however many shards of the worker have something
+// to append; results alone wait for others, until the last one has come or there is no room.
+func TestWhatWaitsIsAppendedFirst(t *testing.T) {
+	busy := int32(maxPause / minPause) // shards that have something to append
+	for name, c := range map[string]struct {
+		writing int32
+		later   func(s *workerShard) // what happens a millisecond after the writer was woken
+		want    time.Duration        // since the last append began
+	}{
+		"results":                {1, func(*workerShard) {}, resultPause},
+		"results of many shards": {busy, func(*workerShard) {}, maxPause},
+		"an intent":              {busy, func(s *workerShard) { go func() { _ = s.intend(1, netip.AddrPort{}) }() }, minPause},
+		"the last result":        {busy, func(s *workerShard) { s.result(1, fleet.Result{}, false); s.result(2, fleet.Result{}, false) }, minPause},
+		"a result, not the last": {busy, func(s *workerShard) { s.result(1, fleet.Result{}, false) }, maxPause},
+		"a result that has no room": {busy, func(s *workerShard) {
+			go s.result(1, fleet.Result{Stdout: fleet.Output{Bytes: make([]byte, maxQueue)}}, false)
+			go s.result(2, fleet.Result{Stdout: fleet.Output{Bytes: make([]byte, maxQueue)}}, false)
+		}, minPause},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newWorkerShard(&Log{Fold: Fold{Shard: &Shard{}, hosts: make([]hostState, 3)}}, []int{0, 1, 2}, new(atomic.Int32))
+				s.result(0, fleet.Result{}, false)
+				began := time.Now()
+				time.AfterFunc(time.Millisecond, func() { c.later(s) })
+				s.rest(began, c.writing, 0)
+				if got := time.Since(began); got != c.want {
+					t.Errorf("it waits %v, want %v", got, c.want)
+				}
+				for over := false; !over && name != "an intent"; synctest.Wait() { // those without room
+					batch, w, _ := s.take()
+					s.committed(batch, nil)
+					over = len(w.Results) == 0
+				}
+				batch, _, _ := s.take()
+				s.committed(batch, nil)
+			})
+		})
+	}
+}
+
+// The first intent of a shard waits a moment for those of other hosts, and the last one for nobody.
+func TestIntentsGather(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newWorkerShard(&Log{Fold: Fold{Shard: &Shard{}, hosts: make([]hostState, 2)}}, []int{0, 1}, new(atomic.Int32))
+		began := time.Now()
+		var hosts sync.WaitGroup
+		hosts.Go(func() { _ = s.intend(0, netip.AddrPort{}) })
+		<-s.wake
+		time.AfterFunc(time.Millisecond, func() { hosts.Go(func() { _ = s.intend(1, netip.AddrPort{}) }) })
+		s.rest(time.Time{}, 1, 0)
+		batch, w, _ := s.take()
+		if took := time.Since(began); len(w.Intents) != 2 || took != time.Millisecond {
+			t.Errorf("%d intents after %v, want 2 after %v", len(w.Intents), took, time.Millisecond)
+		}
+		s.committed(batch, nil)
+		hosts.Wait()
+	})
 }
