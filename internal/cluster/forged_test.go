@@ -193,7 +193,8 @@ func TestShardOfAnotherVersion(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, other := errors.AsType[formatError](w.tryBegin(t.Context(), hintOf{"r", 0}))
+			_, _, err = w.tryBegin(t.Context(), hintOf{"r", 0})
+			_, other := errors.AsType[formatError](err)
 			select {
 			case q := <-refused:
 				if !other || q.Shard != 0 || !strings.Contains(q.Refused, says) || !strings.Contains(q.Refused, "the same version") {

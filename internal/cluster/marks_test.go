@@ -113,7 +113,8 @@ func TestShardReplayedAfterRestart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return w.tryBegin(t.Context(), hintOf{c.run, 0})
+		_, _, err = w.tryBegin(t.Context(), hintOf{c.run, 0})
+		return err
 	}
 	liar, err := conn.nc.Subscribe(askSubject(DefaultPool, c.run, "*"), func(m *nats.Msg) { reply(m, answer{Go: true}) })
 	if err != nil {
@@ -212,7 +213,7 @@ func TestLogIsExchangedBeforeTake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.tryBegin(ctx, hintOf{c.run, 0}); !errors.Is(err, errOtherLog) {
+	if _, _, err := w.tryBegin(ctx, hintOf{c.run, 0}); !errors.Is(err, errOtherLog) {
 		t.Errorf("taken in another log: %v", err)
 	}
 	w.stopping()

@@ -154,11 +154,8 @@ func (s *session) isLeaving() bool {
 	return s.leaving
 }
 
-// run begins the hosts of a shard that was taken.
+// run begins the hosts of a shard that was taken, which Worker.busy has.
 func (s *session) run(ctx context.Context, shard *workerShard, remaining []int, h hintOf) {
-	s.worker.mu.Lock()
-	s.worker.busy += len(remaining)
-	s.worker.mu.Unlock()
 	// Hosts that are left do not wait for the commands that run here: another worker takes the shard,
 	// and what comes of them is told late.
 	shard.leaves = func() {

@@ -50,6 +50,9 @@ const (
 	// fetchWait is how long a worker with room waits for a delivery before it asks the
 	// coordinators themselves.
 	fetchWait = 2 * time.Second
+	// maxBegins is how many shards a worker reads, checks and takes at once: each waits several times for the
+	// server and its disk, so that one after the other would not fill a large worker.
+	maxBegins = 8
 )
 
 // A Worker takes shards of its pool and runs their hosts. Call Run.
@@ -66,8 +69,9 @@ type Worker struct {
 	inputs   map[string]*kept // by pool, run and digest
 	took     map[hintOf]took  // until it expires: what this worker has taken before
 	busy     int              // hosts that have not ended
+	begins   int              // shards that are being taken: it is not known yet how many hosts they have
 	leaving  bool             // nothing more is started
-	freed    chan struct{}    // capacity 1: signalled when busy falls
+	freed    chan struct{}    // capacity 1: signalled when busy or begins falls
 
 	writing atomic.Int32 // see workerShard
 
@@ -188,9 +192,11 @@ func (w *Worker) tell(gone bool) {
 
 // take takes shards until taking ends; running is for their commands.
 func (w *Worker) take(taking, running context.Context) {
+	var begins sync.WaitGroup
+	defer begins.Wait()
 	var consumer jetstream.Consumer
 	for taking.Err() == nil {
-		if !w.hasRoom() {
+		if !w.reserve() {
 			select {
 			case <-w.freed:
 			case <-taking.Done():
@@ -203,50 +209,80 @@ func (w *Worker) take(taking, running context.Context) {
 				consumer = nil
 			}
 		}
-		got := false
+		var h hintOf
+		var hint jetstream.Msg // nil: none was delivered
 		if consumer != nil {
-			if got, err = w.fetch(taking, running, consumer); err != nil {
+			if hint, err = fetch(taking, consumer); err != nil {
 				consumer = nil // made anew: it may have been deleted
 			}
 		}
-		if got {
+		got := false
+		if hint != nil {
+			if h, got = w.read(hint); !got {
+				_ = hint.Ack() // nobody can begin it
+			}
+		} else {
+			h, got = w.askForOne(taking)
+		}
+		if got && taking.Err() == nil {
+			begins.Go(func() { w.begin(running, h, hint) })
 			continue
 		}
-		if h, ok := w.askForOne(taking); ok {
-			w.begin(running, h)
-			continue
-		}
+		w.began(0)
 		if consumer == nil {
 			_ = pause(taking, time.Second)
 		}
 	}
 }
 
-func (w *Worker) hasRoom() bool {
+// reserve reports whether there is room for another shard, which began must follow.
+func (w *Worker) reserve() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.busy < w.Room
+	if w.busy >= w.Room || w.begins > 0 && (w.begins >= maxBegins || w.busy+w.begins*maxHosts >= w.Room) {
+		return false
+	}
+	w.begins++
+	return true
 }
 
-// fetch waits for one delivery and begins its shard.
-func (w *Worker) fetch(taking, running context.Context, consumer jetstream.Consumer) (got bool, err error) {
+// began ends what reserve has begun: a shard with this many hosts was taken; 0: none was.
+func (w *Worker) began(hosts int) {
+	w.mu.Lock()
+	w.begins--
+	w.busy += hosts
+	w.mu.Unlock()
+	w.free()
+}
+
+func (w *Worker) free() {
+	select {
+	case w.freed <- struct{}{}:
+	default:
+	}
+}
+
+// fetch waits for one delivery; nil: none came.
+func fetch(taking context.Context, consumer jetstream.Consumer) (hint jetstream.Msg, err error) {
 	ctx, cancel := context.WithTimeout(taking, fetchWait)
 	defer cancel()
 	batch, err := consumer.Fetch(1, jetstream.FetchContext(ctx))
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	for m := range batch.Messages() {
-		got = true
-		if _, pool, run, shard, _, ok := parseSubject(m.Subject()); ok && pool == w.Pool && taking.Err() == nil {
-			w.begin(running, hintOf{run, shard})
-		}
-		_ = m.Ack() // the log has what came of it; a hint that comes again does no harm
+		hint = m
 	}
 	if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) && ctx.Err() == nil {
-		return got, err
+		return hint, err
 	}
-	return got, nil
+	return hint, nil
+}
+
+// read returns the shard that a delivery names.
+func (w *Worker) read(hint jetstream.Msg) (h hintOf, ok bool) {
+	_, pool, run, shard, _, ok := parseSubject(hint.Subject())
+	return hintOf{run, shard}, ok && pool == w.Pool
 }
 
 // askForOne asks all coordinators for a shard that waits: deliveries may be lost.
@@ -261,30 +297,47 @@ func (w *Worker) askForOne(ctx context.Context) (h hintOf, ok bool) {
 	return h, ok && validName(h.Run)
 }
 
-// begin takes a shard and passes its hosts to the session of its run.
-func (w *Worker) begin(ctx context.Context, h hintOf) {
+// begin takes a shard for which there is room, and passes its hosts to the session of its run. hint named it;
+// nil: no delivery did.
+func (w *Worker) begin(ctx context.Context, h hintOf, hint jetstream.Msg) {
+	s, remaining, err := w.tryBegin(ctx, h)
+	if hint != nil {
+		_ = hint.Ack() // the log has what came of it; a hint that comes again does no harm
+	}
+	if err != nil {
+		w.began(0)
+		if !errors.Is(err, errNotNow) && !errors.Is(err, errFenced) && ctx.Err() == nil {
+			w.Notice(fmt.Sprintf("shard %d of run %s is not taken: %v", h.Shard, h.Run, err))
+		}
+		return
+	}
+	w.began(len(remaining))
+	w.session(ctx, s.shard).run(ctx, s, remaining, h)
+}
+
+// tryBegin is begin until the shard is taken.
+func (w *Worker) tryBegin(ctx context.Context, h hintOf) (s *workerShard, remaining []int, err error) {
 	w.mu.Lock()
 	here := w.shards[h]
 	w.shards[h] = true
 	w.mu.Unlock()
 	if here {
-		return
+		return nil, nil, errNotNow
 	}
-	if err := w.tryBegin(ctx, h); err != nil {
+	if s, remaining, err = w.takeShard(ctx, h); err != nil {
 		w.mu.Lock()
 		delete(w.shards, h)
 		w.mu.Unlock()
-		if !errors.Is(err, errNotNow) && !errors.Is(err, errFenced) && ctx.Err() == nil {
-			w.Notice(fmt.Sprintf("shard %d of run %s is not taken: %v", h.Shard, h.Run, err))
-		}
 	}
+	return s, remaining, err
 }
 
 // errNotNow means that a shard is not taken because others have it, it is done, or nobody is there
 // who wants it.
 var errNotNow = errors.New("it is not to be run now")
 
-func (w *Worker) tryBegin(ctx context.Context, h hintOf) error {
+// takeShard reads, checks and takes a shard, and returns the hosts of it that remain.
+func (w *Worker) takeShard(ctx context.Context, h hintOf) (_ *workerShard, remaining []int, _ error) {
 	known := w.known(h)
 	earlier, unread := w.marks.at(h, w.now())
 	if earlier.seq > known.seq {
@@ -293,15 +346,15 @@ func (w *Worker) tryBegin(ctx context.Context, h hintOf) error {
 	log, err := w.conn.openLog(ctx, w.Name, w.Pool, h.Run, h.Shard, known)
 	if other, ok := errors.AsType[formatError](err); ok {
 		_, _ = w.ask(ctx, h.Run, question{Shard: h.Shard, Refused: other.Error()}) // or it would be waited for until it expires
-		return other
+		return nil, nil, other
 	}
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		return errNotNow // a hint that outlived its run
+		return nil, nil, errNotNow // a hint that outlived its run
 	case err != nil:
-		return err
+		return nil, nil, err
 	case log.Done:
-		return errNotNow
+		return nil, nil, errNotNow
 	}
 	log.hook = w.hook
 	q := question{Shard: h.Shard, Seq: log.Seq, Digest: log.Digest, Epoch: log.Epoch}
@@ -315,17 +368,17 @@ func (w *Worker) tryBegin(ctx context.Context, h hintOf) error {
 	may, err := w.ask(ctx, h.Run, q)
 	switch {
 	case refused != nil:
-		return refused
+		return nil, nil, refused
 	case err != nil || !may:
-		return errNotNow
+		return nil, nil, errNotNow
 	}
 	inputs, release, err := w.keepInputs(ctx, log.Shard)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	if err := log.Append(ctx, &Record{Kind: KindTake, Worker: w.Name, Process: w.process}); err != nil {
 		release()
-		return err
+		return nil, nil, err
 	}
 	// Not before the take: whoever may create logs could have put another in the place of this one meanwhile, in which
 	// nobody has taken the shard.
@@ -340,13 +393,12 @@ func (w *Worker) tryBegin(ctx context.Context, h hintOf) error {
 			_, _ = w.ask(ctx, h.Run, q) // whoever it is does not wait for us
 		}
 		w.giveUp(ctx, h, question{GaveUp: log.Epoch, Leaves: noted == nil}) // or it would wait for us; others may find the log
-		return err
+		return nil, nil, err
 	}
-	remaining := log.Remaining()
+	remaining = log.Remaining()
 	s := newWorkerShard(log, remaining, &w.writing)
 	s.inputs, s.release = inputs, release
-	w.session(ctx, log.Shard).run(ctx, s, remaining, h)
-	return nil
+	return s, remaining, nil
 }
 
 // refuse returns why the shard is not one that this worker runs, or nil.
@@ -432,8 +484,5 @@ func (w *Worker) ended(n int) {
 	w.mu.Lock()
 	w.busy -= n
 	w.mu.Unlock()
-	select {
-	case w.freed <- struct{}{}:
-	default:
-	}
+	w.free()
 }

@@ -165,3 +165,51 @@ func TestIntentsGather(t *testing.T) {
 		hosts.Wait()
 	})
 }
+
+// A worker with room for several shards takes them at once: the take of one does not wait for that of another.
+func TestShardsAreTakenAtOnce(t *testing.T) {
+	s := newSite(t, simfleet.Options{Hosts: 40})
+	var takes atomic.Int32
+	both := make(chan struct{}) // closed when two shards are being taken
+	s.worker("one", func(o *WorkerOptions) {
+		o.Room = 2*maxHosts + 1
+		o.hook = func(r *Record) {
+			if r.Kind != KindTake {
+				return
+			}
+			if takes.Add(1) == 2 {
+				close(both)
+			}
+			select {
+			case <-both:
+			case <-time.After(10 * time.Second): // ends a test that has failed
+				t.Error("the second shard waits for the first")
+			}
+		}
+	})
+	results, _ := s.run(t.Context(), "echo {index}", nil)
+	if report := s.check(results); report.Outcomes[fleet.OutcomeOK] != s.hosts {
+		t.Errorf("outcomes %v", report.Outcomes)
+	}
+}
+
+// A shard that is being taken counts as a large one, and a worker without room for two takes one at a time.
+func TestReserve(t *testing.T) {
+	for _, c := range []struct{ room, busy, want int }{{100, 0, 1}, {100, 99, 1}, {100, 100, 0}, {maxHosts, 0, 1}, {2*maxHosts + 1, 0, 3}, {2*maxHosts + 1, 2, 2}, {1 << 20, 0, maxBegins}} {
+		w := &Worker{WorkerOptions: WorkerOptions{Room: c.room}, busy: c.busy, freed: make(chan struct{}, 1)}
+		got := 0
+		for w.reserve() {
+			got++
+		}
+		if got != c.want {
+			t.Errorf("a worker with %d hosts of %d takes %d shards at once, want %d", c.busy, c.room, got, c.want)
+		}
+		if got > 0 {
+			w.began(0)
+			<-w.freed
+			if !w.reserve() {
+				t.Errorf("a worker with %d hosts of %d takes none after one was not taken", c.busy, c.room)
+			}
+		}
+	}
+}
