@@ -43,8 +43,13 @@ const maxEpochs = 3
 // maxShards bounds what the log of a run may name.
 const maxShards = 1 << 20
 
-// linger is how long hosts wait for others of their shard.
-const linger = 5 * time.Millisecond
+const (
+	// linger is how long hosts wait for others of their shard.
+	linger = 5 * time.Millisecond
+	// fillFor is how long they wait until it is full, while another shard of the pool waits for a worker: a shard costs
+	// the same however few hosts it has.
+	fillFor = 250 * time.Millisecond
+)
 
 // A Coordinator is an ssh.Dialer whose attempts are made by workers. The run's engine stands before
 // it, so that rollouts, failure limits, rates and stops are those of the whole run.
@@ -67,10 +72,12 @@ type Coordinator struct {
 
 	mu      sync.Mutex
 	state   string
-	pending map[string][]*host // by pool, not in a shard yet
-	inShard map[string]int     // by pool, how many hosts were put into shards
-	shards  []*shard           // by number
-	active  int                // hosts without a result
+	pending map[string][]*host   // by pool, not in a shard yet
+	since   map[string]time.Time // by pool, when the first of pending came
+	inShard map[string]int       // by pool, how many hosts were put into shards
+	untaken []*shard             // those that wait for their first worker are among them
+	shards  []*shard             // by number
+	active  int                  // hosts without a result
 	workers map[workerAt]seen
 	names   map[nameAt]named // of workers
 	deaf    time.Time        // until when nothing could be heard of workers
@@ -169,7 +176,8 @@ func NewCoordinator(conn *Conn, o CoordinatorOptions) (*Coordinator, error) {
 	}
 	c := &Coordinator{
 		CoordinatorOptions: o, conn: conn, kick: make(chan struct{}, 1), given: make(chan struct{}, 1), opens: make(chan struct{}, 16), state: stateRun,
-		pending: make(map[string][]*host), inShard: make(map[string]int), workers: make(map[workerAt]seen), names: make(map[nameAt]named),
+		pending: make(map[string][]*host), since: make(map[string]time.Time), inShard: make(map[string]int),
+		workers: make(map[workerAt]seen), names: make(map[nameAt]named),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil

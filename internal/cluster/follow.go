@@ -49,6 +49,9 @@ func (c *Coordinator) onRecord(m jetstream.Msg) {
 		}
 		if s.fold.Epoch != epoch {
 			s.taken = time.Now()
+			if epoch == 0 {
+				c.signal() // hosts may have waited for that
+			}
 		}
 		switch {
 		case broken != nil || s.fold.Shard == nil:

@@ -131,6 +131,9 @@ func (h *host) Start(ctx context.Context, done func(fleet.End)) {
 	c.active++
 	stopped := c.state != stateRun
 	if !stopped {
+		if len(c.pending[h.pool]) == 0 {
+			c.since[h.pool] = time.Now()
+		}
 		c.pending[h.pool] = append(c.pending[h.pool], h)
 	}
 	c.mu.Unlock()

@@ -19,18 +19,27 @@ import (
 
 // makeShards puts pending hosts into shards.
 func (c *Coordinator) makeShards() {
+	var filled <-chan time.Time // when hosts have waited long enough for others; nil: none wait
 	for {
 		select {
 		case <-c.kick:
+			select {
+			case <-time.After(cmp.Or(c.linger, linger)):
+			case <-c.ctx.Done():
+				return
+			}
+		case <-filled:
 		case <-c.ctx.Done():
 			return
 		}
-		select {
-		case <-time.After(cmp.Or(c.linger, linger)):
-		case <-c.ctx.Done():
-			return
-		}
-		for s := c.nextShard(); s != nil; s = c.nextShard() {
+		for {
+			s, wait := c.nextShard(time.Now())
+			if s == nil {
+				if filled = nil; wait > 0 {
+					filled = time.After(wait)
+				}
+				break
+			}
 			c.opens <- struct{}{}
 			c.all.Go(func() {
 				defer func() { <-c.opens }()
@@ -40,8 +49,9 @@ func (c *Coordinator) makeShards() {
 	}
 }
 
-// nextShard returns a shard of pending hosts, or nil.
-func (c *Coordinator) nextShard() *shard {
+// nextShard returns a shard of pending hosts; nil: there is none before others have come, or wait has passed. It is 0 if none
+// wait.
+func (c *Coordinator) nextShard(now time.Time) (_ *shard, wait time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, pool := range slices.Sorted(maps.Keys(c.pending)) {
@@ -49,12 +59,29 @@ func (c *Coordinator) nextShard() *shard {
 		if len(hosts) == 0 {
 			continue
 		}
-		n := min(len(hosts), c.shardSizeLocked(pool))
-		c.pending[pool] = hosts[n:]
+		n := c.shardSizeLocked(pool)
+		if left := c.since[pool].Add(fillFor).Sub(now); left > 0 && len(hosts) < n && c.waitsLocked(pool) {
+			if wait == 0 || left < wait {
+				wait = left
+			}
+			continue
+		}
+		n = min(len(hosts), n)
+		c.pending[pool], c.since[pool] = hosts[n:], now
 		c.inShard[pool] += n
-		return c.newShardLocked(pool, hosts[:n:n])
+		s := c.newShardLocked(pool, hosts[:n:n])
+		c.untaken = append(c.untaken, s)
+		return s, 0
 	}
-	return nil
+	return nil, wait
+}
+
+// waitsLocked reports whether a shard of the pool waits for its first worker, which none has refused.
+func (c *Coordinator) waitsLocked(pool string) bool {
+	c.untaken = slices.DeleteFunc(c.untaken, func(s *shard) bool {
+		return s.fold.Epoch > 0 || s.settled || s.closing != "" || s.fold.Err != nil || len(s.refused) > 0
+	})
+	return slices.ContainsFunc(c.untaken, func(s *shard) bool { return s.pool == pool })
 }
 
 func (c *Coordinator) shardSizeLocked(pool string) int {
