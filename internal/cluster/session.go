@@ -40,6 +40,7 @@ type session struct {
 	drained  sync.Once
 	becomers becomers
 	writers  sync.WaitGroup
+	feeding  sync.Mutex // of run: the hosts of a shard follow each other, so that their intents come together
 
 	mu       sync.Mutex
 	leaving  bool // the worker stops, the run does not
@@ -182,6 +183,8 @@ func (s *session) run(ctx context.Context, shard *workerShard, remaining []int, 
 		s.ended()
 	})
 	shard.signal() // there may be no hosts
+	s.feeding.Lock()
+	defer s.feeding.Unlock()
 	for _, i := range remaining {
 		s.mu.Lock()
 		index := s.next
