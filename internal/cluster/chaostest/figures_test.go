@@ -15,6 +15,7 @@ import (
 
 	"shoal/fleet"
 	"shoal/internal/cluster"
+	"shoal/internal/collector"
 	"shoal/internal/connect"
 	"shoal/internal/ssh"
 )
@@ -204,6 +205,7 @@ func beTable(args []string) error {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, os.Interrupt)
 	go func() { <-stop; close(drain) }()
+	defer collector.FollowRun()() // as shoal worker does
 	fmt.Fprintln(os.Stderr, "takes shards")
 	return w.Run(context.Background(), drain)
 }
