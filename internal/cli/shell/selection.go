@@ -28,7 +28,11 @@ func (s *shell) choose(ctx context.Context, text string) error {
 	if expression == "" || strings.ContainsAny(expression, " \t") {
 		return hint.New(fmt.Sprintf("%.60q selects no hosts", text), "@GROUP, -w EXPR, +EXPR, -EXPR; :help lists more")
 	}
-	found, err := s.find(ctx, expression)
+	find := s.find
+	if strings.ContainsAny(expression, "*?") && !strings.Contains(expression, "@") {
+		find = s.matching
+	}
+	found, err := find(ctx, expression)
 	if err != nil {
 		return err
 	}
@@ -82,19 +86,53 @@ func (s *shell) find(ctx context.Context, expression string) (found []int, err e
 	for i, t := range s.base {
 		at[t.Host.String()] = i
 	}
-	var missing []fleet.Host
+	var missing []string
 	for h := range list.Hosts() {
 		if i, ok := at[h.String()]; ok {
 			found = append(found, i)
 		} else {
-			missing = append(missing, h)
+			missing = append(missing, h.String())
 		}
 	}
-	if len(missing) > 0 {
-		return nil, hint.New(fmt.Sprintf("not among the hosts of this shell: %s", ui.Truncate(ui.Visible(fold(missing)), 200)),
-			"name all hosts that you need when it starts: shoal shell -w …")
+	return found, notHere(missing)
+}
+
+// matching is find for an expression with wildcards and without groups. Wildcards mean all hosts of the
+// shell: a source may know some of them only, and -web* must leave out all others too.
+func (s *shell) matching(_ context.Context, expression string) (found []int, err error) {
+	r := expr.NewResolver(nil)
+	at := make(map[string][]int, len(s.base))
+	for i, t := range s.base {
+		names := []string{t.Host.Name, t.Host.String()}
+		r.Also = append(r.Also, t.Host.Name)
+		for _, name := range slices.Compact(names) {
+			at[name] = append(at[name], i)
+		}
 	}
-	return found, nil
+	e, err := r.Parse(expression)
+	if err != nil {
+		return nil, fmt.Errorf("reading the hosts: %w", err)
+	}
+	var missing []string
+	for name := range e.Names() {
+		if at[name] == nil {
+			missing = append(missing, name)
+		}
+		found = append(found, at[name]...)
+	}
+	if idle := e.Idle(); len(idle) > 0 {
+		return nil, hint.New(fmt.Sprintf("no host of this shell is meant by %s", ui.Truncate(ui.Visible(strings.Join(idle, ", ")), 200)), ":all and :hosts show all of them")
+	}
+	return found, notHere(missing)
+}
+
+// notHere returns an error if hosts are missing.
+func notHere(missing []string) error {
+	if len(missing) == 0 {
+		return nil
+	}
+	return hint.New(fmt.Sprintf("not among the hosts of this shell: %s", ui.Truncate(ui.Visible(expr.Fold(missing)), 200)),
+		"name all hosts that you need when it starts: shoal shell -w …")
 }
 
 var errNoCommand = hint.New("there is no last command yet", "run one first")
