@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"shoal/hosts"
+	"shoal/hosts/groups"
 )
 
 // Every kind of source only says which hosts exist once something chooses from it.
@@ -218,7 +219,10 @@ func TestExcludedHowever(t *testing.T) {
 			o: hosts.Options{Hosts: []string{"web[1-5],me@WEB6,foo"}, Files: []string{two}, Exclude: []string{"web*"}}, want: "foo",
 			notices: "5 hosts of -w not in the sources: foo,me@WEB6,web[3-5]",
 		},
-		"a wildcard without a source":        {o: hosts.Options{Hosts: []string{"web[1-5],foo"}, Exclude: []string{"web?!web5"}}, want: "web5 foo"},
+		"a wildcard without a source": {o: hosts.Options{Hosts: []string{"web[1-5],foo"}, Exclude: []string{"web?!web5"}}, want: "web5 foo"},
+		"a wildcard and a configuration of groups without a source": {
+			o: hosts.Options{Hosts: []string{"web[1-5],foo"}, Exclude: []string{"web*"}, Groups: groups.New(t.Context(), groups.Options{})}, want: "foo",
+		},
 		"a wildcard in a file":               {o: hosts.Options{Hosts: []string{"web[1-5],foo"}, Exclude: []string{"^" + write(t, "web*\n")}}, want: "foo"},
 		"a host of an inventory with a user": {o: hosts.Options{Hosts: []string{"web[1-2]"}, Inventories: []string{inventory}, Patterns: []string{"*:!maint"}}, want: "web2"},
 		"that user and host":                 {o: hosts.Options{Hosts: []string{"ops@web1,web2"}, Inventories: []string{inventory}, Patterns: []string{"*:!maint"}}, want: "web2"},

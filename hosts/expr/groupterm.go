@@ -83,7 +83,7 @@ func (p *parser) groupFault(group string, start int, err error) *SyntaxError {
 // out.
 func (p *parser) wildcard(pat pattern, start int) (*Expr, *SyntaxError) {
 	all, err := p.resolver.lookup(groupName{p.source, allHosts})
-	if errors.Is(err, ErrNoGroups) && p.also != nil {
+	if p.also != nil && noGroups(err) {
 		all, err = &Expr{}, nil
 	}
 	if err != nil {
@@ -109,6 +109,12 @@ func (p *parser) wildcard(pat pattern, start int) (*Expr, *SyntaxError) {
 	set := b.Set()
 	result.set, result.names = &set, set.Len()
 	return result, nil
+}
+
+// noGroups reports whether an error of Groups means that there are none.
+func noGroups(err error) bool {
+	var none interface{ NoGroups() bool }
+	return errors.Is(err, ErrNoGroups) || errors.As(err, &none) && none.NoGroups()
 }
 
 // literal returns the pattern of one name.

@@ -177,7 +177,7 @@ func (r *Resolver) find(name string) (*source, error) {
 		return s, nil
 	}
 	if len(r.sources) == 0 {
-		return nil, problem.Faultf("write groups.conf or groups.d/NAME.yaml as for ClusterShell", "no source of groups is configured")
+		return nil, noSources{problem.Faultf("write groups.conf or groups.d/NAME.yaml as for ClusterShell", "no source of groups is configured")}
 	}
 	known := make([]string, len(r.sources))
 	for i, s := range r.sources {
@@ -185,6 +185,15 @@ func (r *Resolver) find(name string) (*source, error) {
 	}
 	return nil, problem.Faultf("known are "+problem.Bounded(strings.Join(known, ", ")), "no source of groups is called %q", problem.Bounded(name))
 }
+
+// noSources is the error for a configuration without sources.
+type noSources struct{ *problem.Fault }
+
+// NoGroups says that this is no mistake where groups are not needed; see expr.Resolver.Also.
+func (noSources) NoGroups() bool { return true }
+
+// Unwrap returns the fault.
+func (n noSources) Unwrap() error { return n.Fault }
 
 // configure reads the configuration once.
 func (r *Resolver) configure() error {
