@@ -313,6 +313,7 @@ func address(text string) net.Addr {
 // An inputState is how far an attempt's standard input has come.
 type inputState struct {
 	mu      sync.Mutex
+	served  bool  // serveInput was called
 	allowed int64 // bytes that the holder takes
 	sent    int64
 	busy    bool // a goroutine sends
@@ -320,7 +321,8 @@ type inputState struct {
 	ended   bool
 }
 
-// serveInput begins to serve the attempt's standard input.
+// serveInput begins to serve the attempt's standard input. The holder may have asked for some already: a
+// Stream that is read before it can tell of more would not be read again.
 func (r *remote) serveInput() {
 	if r.attempt.Stream != nil {
 		r.attempt.Stream.Notify(r.feed)
@@ -337,11 +339,14 @@ func (r *remote) want(upTo int64) {
 
 // feed sends what there is to send, on a goroutine of its own.
 func (r *remote) feed() {
+	if r.isOver() {
+		return
+	}
 	in := &r.input
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	switch {
-	case in.ended || in.allowed == 0 || !r.attempt.HasInput():
+	case in.ended || !in.served || in.allowed == 0 || !r.attempt.HasInput():
 	case in.busy:
 		in.again = true
 	default:
@@ -356,6 +361,10 @@ func (r *remote) feed() {
 			go r.sendInput()
 		}
 	}
+	r.input.mu.Lock()
+	r.input.served = true
+	r.input.mu.Unlock()
+	r.feed()
 }
 
 func (r *remote) sendInput() {

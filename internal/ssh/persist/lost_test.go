@@ -157,6 +157,47 @@ func TestDrainedIntent(t *testing.T) {
 	r.ran(t, 0)
 }
 
+// An unread is a Stream without anything so far.
+type unread struct {
+	mu    sync.Mutex
+	text  string
+	early bool // it was read before it could tell of more
+	wake  func()
+}
+
+func (s *unread) Notify(wake func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wake = wake
+}
+
+func (s *unread) Next(p []byte, at int64) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.early = s.early || s.wake == nil
+	return copy(p, s.text[at:]), nil
+}
+
+// A holder that asks for input before the attempt's Stream can tell of more, gets it nevertheless: the password for sudo,
+// for example, is there once sudo has asked.
+func TestInputAskedForEarly(t *testing.T) {
+	l, other := pipe(t)
+	d := &Dialer{link: l, attempts: make(map[uint32]*remote)}
+	in := new(unread)
+	r := d.newRemote(t.Context(), &ssh.Attempt{Progress: new(ssh.Progress), Stream: in})
+	r.want(window)
+	d.all.Wait()
+	in.text = "the password\n" // of which it cannot tell
+	r.serveInput()
+	f, err := other.next()
+	got := string(f.body.bytes())
+	d.all.Wait()
+	r.finished()
+	if err != nil || f.kind != kindInput || got != in.text || in.early {
+		t.Errorf("%v %q, %v; want %q; read too early: %t", f.kind, got, err, in.text, in.early)
+	}
+}
+
 // A holder does not remember the commands that a run has done: there is no limit to these.
 func TestDoneIsForgotten(t *testing.T) {
 	r := newRig(t, simfleet.Options{Hosts: 2})
