@@ -127,11 +127,13 @@ func (k *asking) answer(q question) (fields func(*enc), err error) {
 	r, b := k.remote, &k.body
 	keys, t := r.dialer.opts.HostKeys, k.target
 	proven := func(key xssh.PublicKey) func(*enc) {
-		return func(e *enc) { e.bool(ssh.Proven(keys, t, key)) }
+		is := ssh.Proven(keys, t, key)
+		return func(e *enc) { e.bool(is) }
 	}
 	switch q {
 	case askAlgorithms:
-		return func(e *enc) { e.strs(keys.Algorithms(t)) }, b.done()
+		list := keys.Algorithms(t)
+		return func(e *enc) { e.strs(list) }, b.done()
 	case askCheck:
 		addr := address(b.str())
 		key, err := k.hostKey()
@@ -151,7 +153,10 @@ func (k *asking) answer(q question) (fields func(*enc), err error) {
 		if err := errors.Join(err, b.done()); err != nil {
 			return nil, err
 		}
-		return proven(key), keys.Accepted(k.ctx, t, key)
+		if err := k.accept(key); err != nil {
+			return nil, err
+		}
+		return proven(key), nil
 	case askAdmit:
 		return k.admit()
 	case askHops:
@@ -176,6 +181,28 @@ func (k *asking) answer(q question) (fields func(*enc), err error) {
 		return k.sign()
 	}
 	return nil, errMalformed
+}
+
+// accept has a key learned with which the host has let somebody in. Where it was a jump host, another run may have been
+// asked about the key: then its verdict is not ours.
+func (k *asking) accept(key xssh.PublicKey) error {
+	keys := k.remote.dialer.opts.HostKeys
+	if k.hop == 0 {
+		return keys.Accepted(k.ctx, k.target, key)
+	}
+	return learn(k.ctx, keys, k.target, key)
+}
+
+// learn has a key checked, and learned, of a connection that is there.
+func learn(ctx context.Context, keys ssh.HostKeys, t ssh.Target, key xssh.PublicKey) error {
+	if err := keys.Check(t, nil, key); err != nil {
+		return err
+	}
+	err := keys.Accepted(ctx, t, key)
+	if err != nil {
+		ssh.ReleaseKey(keys, t, key)
+	}
+	return err
 }
 
 // A hopKey is a host key of a target, or of a jump host.
@@ -227,7 +254,10 @@ func (k *asking) admit() (fields func(*enc), err error) {
 	if maxAge > 0 && age >= maxAge {
 		return say(fleet.DialExpired)
 	}
-	if err := k.trust(append(jumps, hopKey{t, key})); err != nil {
+	if err := k.trust(jumps); err != nil {
+		return say(fleet.DialHostKey)
+	}
+	if err := k.learn(key); err != nil {
 		return say(fleet.DialHostKey)
 	}
 	if len(user) > 0 {
@@ -238,6 +268,13 @@ func (k *asking) admit() (fields func(*enc), err error) {
 	}
 	r.attempt.Identified(keys, key)
 	return say("")
+}
+
+// learn is learn for the key of a held connection, which another run may have learned since known_hosts was read here.
+func (k *asking) learn(key xssh.PublicKey) error {
+	ctx, cancel := context.WithTimeout(k.ctx, k.remote.dialer.opts.Timeouts.WithDefaults().Auth)
+	defer cancel()
+	return learn(ctx, k.remote.dialer.opts.HostKeys, k.remote.attempt.Target, key)
 }
 
 func has(signers []xssh.Signer, blob []byte) bool {
