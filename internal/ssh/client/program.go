@@ -46,6 +46,12 @@ func (d *Dialer) programHelps(ctx context.Context, t ssh.Target, f *fleet.Error)
 	return false
 }
 
+// ProgramHelps reports whether Dial can be expected to log in to the target with Options.Program, where
+// another Dialer of this package, without a Program, has failed with f.
+func (d *Dialer) ProgramHelps(ctx context.Context, t ssh.Target, f *fleet.Error) bool {
+	return d.programHelps(ctx, t, f) || f.Reason == fleet.ReasonNoIdentity && ctx.Err() == nil && d.asksMethods(ctx, t)
+}
+
 // programLogsIn reports whether one of the methods that a server takes is enabled for the target,
 // and only the program has it. Kerberos needs a ticket.
 func (d *Dialer) programLogsIn(ctx context.Context, t ssh.Target, methods []string) bool {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -238,7 +239,7 @@ func (d *Dialer) whyLocal(a *ssh.Attempt) (why fleet.DialReason, plain bool) {
 		return fleet.DialAgent, false
 	case s.Program.Needed != "":
 		return fleet.DialClient, false
-	case d.opts.Passwords && !t.NoPassword() && (t.Endpoint == nil || t.Endpoint.Settings == nil || s.Password):
+	case d.opts.Passwords && slices.ContainsFunc(way(*t), mayNeedPassword):
 		return fleet.DialPassword, false
 	case len(a.Exec())+len(t.Host.Name)+len(t.User) > maxExec:
 		return fleet.DialHolder, false
@@ -249,6 +250,22 @@ func (d *Dialer) whyLocal(a *ssh.Attempt) (why fleet.DialReason, plain bool) {
 		return fleet.DialHolder, false
 	}
 	return "", false
+}
+
+// mayNeedPassword reports whether a password may be sent to a target, or a jump host.
+func mayNeedPassword(t ssh.Target) bool {
+	return !t.NoPassword() && (t.Endpoint == nil || t.Endpoint.Settings == nil || t.Settings().Password)
+}
+
+// A programHelper is a Local that has the system's ssh, which may log in where the holder's client could not.
+type programHelper interface {
+	ProgramHelps(ctx context.Context, t ssh.Target, f *fleet.Error) bool
+}
+
+// programHelps reports whether the run's own client can be expected to log in where the holder's failed with f.
+func (d *Dialer) programHelps(ctx context.Context, t ssh.Target, f *fleet.Error) bool {
+	p, ok := d.opts.Local.(programHelper)
+	return ok && p.ProgramHelps(ctx, t, f)
 }
 
 // leads reports whether the holder can take the way to a target. A proxy command would run in its
@@ -301,7 +318,7 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 		case a.Execution.Left() || ctx.Err() != nil:
 		case f.Reason == fleet.ReasonHolderLost: // it has no room
 			return d.dialLocal(ctx, a, fleet.DialHolder)
-		case f.Reason == fleet.ReasonNoCommonAlgorithm:
+		case f.Reason == fleet.ReasonNoCommonAlgorithm, d.programHelps(ctx, a.Target, f):
 			return d.dialLocal(ctx, a, fleet.DialClient)
 		case distrust && f.Phase == fleet.PhaseHostkey: // it may have another jump host's connection
 			return d.dialLocal(ctx, a, fleet.DialHostKey)

@@ -6,16 +6,18 @@ import (
 	"fmt"
 	"path/filepath"
 	"time"
+	"unicode/utf8"
 
 	"shoal/fleet"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/client"
+	"shoal/internal/ssh/sshreason"
 )
 
 // magic begins each connection. Version is that of the protocol: one process speaks one.
 const (
 	magic   = "shoal-persist"
-	version = 3
+	version = 4
 )
 
 // A purpose is why somebody connects to a holder.
@@ -240,6 +242,7 @@ func encodeEnd(e *enc, end fleet.End, c *fleet.Connection) {
 	e.bool(end.Err != nil)
 	e.str(text)
 	e.bool(errors.Is(end.Err, ssh.ErrConnectTimeout))
+	e.strs(sshreason.TakenBy(end.Err))
 	encodeConnection(e, c)
 }
 
@@ -250,8 +253,12 @@ func decodeEnd(d *dec) (fleet.End, *fleet.Connection, error) {
 	}
 	failed := d.bool()
 	cause := &remoteError{text: d.str(), connect: d.bool()}
+	taken := d.strs()
 	if failed {
 		end.Err = cause
+		if len(taken) > 0 {
+			end.Err = sshreason.Taken(cause, taken)
+		}
 	}
 	c := decodeConnection(d)
 	if err := d.done(); err != nil {
@@ -336,6 +343,11 @@ func encodeSettings(s *ssh.Settings) ([]byte, error) {
 			}
 		}
 		*paths = whole
+	}
+	for _, variable := range own.Env {
+		if !utf8.ValidString(variable) {
+			return nil, errors.New("a variable has bytes that JSON cannot have")
+		}
 	}
 	text, err := json.Marshal(&own)
 	if err != nil {
