@@ -181,6 +181,7 @@ func (d *Dialer) watch() {
 			return
 		case <-tick.C:
 		}
+		d.giveUpSlow()
 		d.mu.Lock()
 		frames, busy := d.frames, len(d.attempts) > 0
 		d.mu.Unlock()
@@ -197,12 +198,54 @@ func (d *Dialer) watch() {
 	}
 }
 
-// followDrain has the holder told when drain is closed. It must be called when an attempt was sent.
-func (d *Dialer) followDrain(drain <-chan struct{}) {
+// slowTries is how often the deadlines of each host on the way of an attempt may pass before the holder is not waited for any
+// more: jump hosts are logged in to again and again, and for many connections one after the other.
+const slowTries = 10
+
+// dialTime is how long the holder may take for the dial of an attempt. Its client keeps the deadlines: this is for a holder
+// that lives and has lost sight of the attempt.
+func (d *Dialer) dialTime(a *ssh.Attempt) time.Duration {
+	t := d.opts.Timeouts.For(a).WithDefaults()
+	limit := t.Connect
+	if limit == 0 {
+		limit = time.Duration(slowTries*len(way(a.Target))) * (t.Dial + t.Kex + t.Auth)
+	}
+	return limit + patience
+}
+
+var errSlow = errors.New("it has not said in time what became of the connection")
+
+// giveUpSlow ends the wait for dials that the holder should have ended long ago.
+func (d *Dialer) giveUpSlow() {
+	now := d.opts.Clock.Now()
+	var slow []*remote
+	d.mu.Lock()
+	for id, r := range d.attempts {
+		if r.slow(now) {
+			delete(d.attempts, id) // what it says from now on is for nobody
+			slow = append(slow, r)
+		}
+	}
+	d.mu.Unlock()
+	for _, r := range slow {
+		d.link.send(kindCancel, r.id, func(e *enc) { e.str(errSlow.Error()) })
+		r.opened <- opening{lost: true}
+	}
+}
+
+// followDrain has the holder told when the attempt's Drain is closed. It must be called when the attempt was sent.
+func (d *Dialer) followDrain(r *remote) {
+	drain := r.attempt.Drain
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if drain == nil || d.lost != nil || d.drains[drain] {
 		return
+	}
+	select {
+	case <-drain: // the others know
+		d.link.send(kindDrain, r.id, nil)
+		return
+	default:
 	}
 	d.drains[drain] = true
 	d.all.Go(func() {
@@ -218,7 +261,7 @@ func (d *Dialer) followDrain(drain <-chan struct{}) {
 				ids = append(ids, id)
 			}
 		}
-		delete(d.drains, drain) // what is sent from now on has it told again
+		delete(d.drains, drain)
 		d.mu.Unlock()
 		for _, id := range ids {
 			d.link.send(kindDrain, id, nil)
@@ -297,6 +340,7 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 		return d.dialLocal(ctx, a, why)
 	}
 	r := d.newRemote(ctx, a)
+	r.answerBy(d.opts.Clock.Now().Add(d.dialTime(a)))
 	if !d.order(r, kindOpen, 0, false) {
 		r.finished()
 		return d.dialLocal(ctx, a, fleet.DialHolder)

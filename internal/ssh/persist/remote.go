@@ -8,6 +8,7 @@ import (
 	"io"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	xssh "golang.org/x/crypto/ssh"
 
@@ -34,8 +35,10 @@ type remote struct {
 	done     func(fleet.End) // nil before Start
 	over     bool
 	unwatch  func()
-	answered bool // something was sent to opened
-	queued   bool // the command may have been sent before Start
+	by       time.Time // by then something is sent to opened, by the Dialer's clock; zero: whenever
+	lost     error     // why the holder is not waited for any more; nil: see Dialer.lost
+	answered bool      // something was sent to opened, or is about to be
+	queued   bool      // the command may have been sent before Start
 	// withdrawn means that the run decides about the outcome by itself: a command that was not
 	// handed over is not any more, though its intent may be written right now.
 	withdrawn bool
@@ -77,6 +80,24 @@ func (d *Dialer) newRemote(ctx context.Context, a *ssh.Attempt) *remote {
 		d.attempts[r.id] = r
 	}
 	return r
+}
+
+// answerBy limits the wait for the end of the holder's dial.
+func (r *remote) answerBy(by time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.by = by
+}
+
+// slow reports whether the holder has used up that time; then the wait is over, and the caller tells so.
+func (r *remote) slow(now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.answered || r.by.IsZero() || now.Before(r.by) {
+		return false
+	}
+	r.answered, r.withdrawn, r.lost = true, true, errSlow
+	return true
 }
 
 // withdraw keeps what was not handed over.
@@ -124,10 +145,18 @@ func (r *remote) giveUp(ctx context.Context) {
 // open records how the holder's dial has ended.
 func (r *remote) open(o opening) error {
 	r.mu.Lock()
-	again := r.answered || r.done != nil
-	r.answered, r.queued = true, o.queued
+	again, late := r.answered || r.done != nil, r.lost != nil
+	if !late {
+		r.answered, r.queued = true, o.queued
+	}
 	r.mu.Unlock()
-	if again {
+	switch {
+	case late && o.err == nil:
+		r.dialer.link.send(kindClose, r.id, nil)
+		return nil
+	case late:
+		return nil
+	case again:
 		return errMalformed
 	}
 	if o.connection != nil {
@@ -157,8 +186,11 @@ func (r *remote) abandon() {
 // gone returns the failure of an attempt whose holder is lost.
 func (r *remote) gone() *fleet.Error {
 	r.dialer.mu.Lock()
-	why := cmp.Or(r.dialer.lost, errLarge)
+	why := r.dialer.lost
 	r.dialer.mu.Unlock()
+	r.mu.Lock()
+	why = cmp.Or(why, r.lost, errLarge)
+	r.mu.Unlock()
 	return r.attempt.Fail(r.attempt.Execution.Failed(), fleet.ReasonHolderLost,
 		hint.Wrap(fmt.Errorf("the command was with another process: %w", why), "shoal persist list shows the processes that hold connections"))
 }
@@ -481,7 +513,7 @@ func (r *remote) start(ctx context.Context, c *conn, done func(fleet.End), send 
 		return
 	}
 	r.follow(ctx)
-	r.dialer.followDrain(a.Drain)
+	r.dialer.followDrain(r)
 	r.serveInput()
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -71,6 +72,12 @@ func (s *session) close() {
 		_ = c.Close()
 	}
 	s.all.Wait()
+	s.mu.Lock()
+	left := slices.Collect(maps.Values(s.works)) // have a connection, and were not started
+	s.mu.Unlock()
+	for _, w := range left {
+		s.forget(w)
+	}
 }
 
 // take handles a frame. An error ends the session.
