@@ -53,7 +53,7 @@ func (d *Dialer) asked(number uint32, b *dec) error {
 	}
 	ask := &asking{remote: r, hop: int(hop), target: all[hop], ctx: r.context(), body: dec{b: append([]byte(nil), b.b...)}}
 	d.goroutines.run(func() {
-		fields, err := ask.answer(q)
+		fields, err := ask.guarded(q)
 		if !d.link.send(kindAnswer, number, func(e *enc) {
 			if encodeRefusal(e, err); err == nil && fields != nil {
 				fields(e)
@@ -123,6 +123,18 @@ func (k *asking) hostKey() (xssh.PublicKey, error) {
 	return key, nil
 }
 
+// guarded is answer, of which a panic ends the attempt alone.
+func (k *asking) guarded(q question) (fields func(*enc), err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			fields, err = nil, panicError(p)
+		}
+	}()
+	return k.answer(q)
+}
+
+// answer returns what is to be answered. The fields are those of values that are there: the link is locked
+// while they are encoded.
 func (k *asking) answer(q question) (fields func(*enc), err error) {
 	r, b := k.remote, &k.body
 	keys, t := r.dialer.opts.HostKeys, k.target
@@ -364,6 +376,10 @@ func (r *remote) serveInput() {
 	if r.attempt.Stream != nil {
 		r.attempt.Stream.Notify(r.feed)
 	}
+	r.input.mu.Lock()
+	r.input.served = true
+	r.input.mu.Unlock()
+	r.feed()
 }
 
 // want lets the run send input up to an offset.
@@ -398,10 +414,6 @@ func (r *remote) feed() {
 			go r.sendInput()
 		}
 	}
-	r.input.mu.Lock()
-	r.input.served = true
-	r.input.mu.Unlock()
-	r.feed()
 }
 
 func (r *remote) sendInput() {

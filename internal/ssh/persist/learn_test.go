@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -92,5 +93,24 @@ func TestAnotherRunAccepts(t *testing.T) {
 	}
 	if err := accepted(r.fleet.HostKey(0)); err == nil {
 		t.Error("a second key was accepted")
+	}
+}
+
+// A panicking is a HostKeys with a fault.
+type panicking struct{ *keys }
+
+func (panicking) Check(ssh.Target, net.Addr, xssh.PublicKey) error { panic("a fault") }
+
+// A panic in what answers the holder ends one attempt.
+func TestAnswerPanics(t *testing.T) {
+	r := newRig(t, simfleet.Options{Hosts: 1})
+	k := panicking{r.keys}
+	d := r.dialer(t, Options{HostKeys: k, Identities: k})
+	a, _ := r.attempt(0, "echo must not run")
+	if end := run(t.Context(), d, a); end.Outcome != fleet.OutcomeNeverStarted || end.Phase != fleet.PhaseHostkey {
+		t.Errorf("%+v", end)
+	}
+	if err := d.whyLost(); err != nil {
+		t.Error(err)
 	}
 }

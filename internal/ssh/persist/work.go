@@ -37,9 +37,14 @@ type work struct {
 	user     string // the key that signed last, in wire form
 }
 
-// open dials, or takes a held connection.
+// open dials, or takes a held connection. A panic ends this one attempt.
 func (w *work) open() {
 	s, a := w.session, w.attempt
+	defer func() {
+		if p := recover(); p != nil {
+			w.failed(a.Fail(a.Execution.Failed(), fleet.ReasonInternal, panicError(p)))
+		}
+	}()
 	h := s.holder
 	limit := s.line.timeouts.For(a).Connect
 	a.ConnectBy(h.clock.Now().Add(w.connectLeft-limit), limit)
