@@ -102,6 +102,12 @@ func (h *Holder) rest() {
 	})
 }
 
+func (h *Holder) stop(why string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stopLocked(why)
+}
+
 func (h *Holder) stopLocked(why string) {
 	if !h.closed {
 		h.closed = true
@@ -161,7 +167,11 @@ func (h *Holder) Serve(ctx context.Context, c net.Conn) {
 	}
 	if err != nil || asked.purpose != purposeRun {
 		h.answer(l, asked, err)
-		_, _ = from.next() // until the other side has read the answer
+		_ = c.SetReadDeadline(time.Now().Add(patience))
+		_, _ = from.next() // until the other side has read the answer, which ending would drop
+		if err == nil && asked.purpose == purposeStop {
+			h.stop("shoal persist stop")
+		}
 		return
 	}
 	line, err := h.enter(&asked)
@@ -192,7 +202,7 @@ func (h *Holder) Serve(ctx context.Context, c net.Conn) {
 	}
 }
 
-// answer answers a hello, and does what it asks for.
+// answer answers a hello, and refreshes if it asks for that.
 func (h *Holder) answer(l *link, asked hello, err error) {
 	var said []byte
 	if err == nil {
@@ -203,12 +213,7 @@ func (h *Holder) answer(l *link, asked hello, err error) {
 			said, err = json.Marshal(h.status())
 			h.refresh()
 		case purposeStop:
-			said, err = json.Marshal(h.status())
-			defer func() {
-				h.mu.Lock()
-				defer h.mu.Unlock()
-				h.stopLocked("shoal persist stop")
-			}()
+			said, err = json.Marshal(h.status()) // Serve does it
 		}
 	}
 	l.send(kindWelcome, 0, func(e *enc) {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	xssh "golang.org/x/crypto/ssh"
@@ -190,4 +191,31 @@ func TestClosedAfterEarlyCommand(t *testing.T) {
 	if end := <-done; end.Outcome != fleet.OutcomeUnknown {
 		t.Errorf("%+v", end)
 	}
+}
+
+// Who has a holder stop gets its answer, though the holder's process ends at once then.
+func TestStopAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHolder(HolderOptions{})
+		here, there := net.Pipe()
+		ctx, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		all.Go(func() { h.Serve(ctx, there) })
+		all.Go(func() {
+			<-h.Over()
+			cancel() // as package holder does
+		})
+		_, err := here.Write(frameOf(kindHello, 0, (&hello{purpose: purposeStop}).encode))
+		synctest.Wait()
+		from := newReader(here)
+		f, rerr := from.next()
+		if err := errors.Join(err, rerr); err != nil || f.kind != kindWelcome {
+			t.Errorf("%+v, %v; want an answer", f, err)
+		}
+		_ = here.Close()
+		all.Wait()
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
