@@ -55,6 +55,7 @@ type Pool struct {
 
 	mu     sync.Mutex
 	keys   ssh.HostKeys   // current; nil before Use
+	runs   int            // calls of Use
 	users  ssh.Identities // current; nil: user keys are not checked
 	ours   map[login]bool // logins whose key was looked for among users
 	known  map[string]*place
@@ -112,6 +113,7 @@ func (p *Pool) SetDialer(d ssh.Dialer) { p.inner = d }
 func (p *Pool) Use(keys ssh.HostKeys, users ssh.Identities) {
 	p.mu.Lock()
 	p.keys, p.users = keys, users
+	p.runs++
 	p.ours = make(map[login]bool)
 	clear(p.alike) // its settings are those of earlier runs
 	now := time.Now()

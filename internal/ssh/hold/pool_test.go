@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,6 +21,7 @@ import (
 	"shoal/fleet"
 	"shoal/internal/ssh"
 	"shoal/internal/ssh/client"
+	"shoal/internal/ssh/hostkeys"
 	"shoal/simfleet"
 )
 
@@ -337,4 +341,38 @@ func (r *rig) hasNone(i int) bool {
 	a, _ := r.attempt(i, "")
 	at := r.known[nameOf(a.Target.Target)]
 	return at.used == 0 && len(at.idle) == 0
+}
+
+// Runs may overlap: a key that was checked when one of them began is learned, and known, though another one has begun since,
+// with what known_hosts had then.
+func TestOverlappingRunsLearn(t *testing.T) {
+	r := newRig(t, Options{}, 1, nil)
+	path := filepath.Join(t.TempDir(), "known_hosts")
+	a, _ := r.attempt(0, "")
+	a.Target.Endpoint = &ssh.Endpoint{Settings: &ssh.Settings{Known: ssh.HostKeySpec{Files: []string{path}, Policy: ssh.HostKeysAcceptNew}}}
+	var began []*hostkeys.Verifier
+	for range 3 {
+		v := hostkeys.NewVerifier()
+		t.Cleanup(func() { _ = v.Close() })
+		if _, err := v.Store(a.Target); err != nil { // known_hosts is read
+			t.Fatal(err)
+		}
+		began = append(began, v)
+	}
+	keys, key := r.HostKeys(), r.fleet.HostKey(0)
+	r.Use(began[0], nil)
+	if err := keys.Check(a.Target, nil, key); err != nil {
+		t.Fatal(err)
+	}
+	r.Use(began[1], nil)
+	if err := keys.Accepted(t.Context(), a.Target, key); err != nil {
+		t.Error(err)
+	}
+	r.Use(began[2], nil)
+	if err := keys.(ssh.PasswordGuard).AllowPassword(t.Context(), a.Target, key); err != nil {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(path); err != nil || strings.Count(string(text), "\n") != 1 {
+		t.Errorf("known_hosts: %q, %v", text, err)
+	}
 }

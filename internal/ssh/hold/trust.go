@@ -60,6 +60,24 @@ func (t trust) current() ssh.HostKeys {
 	return t.pool.keys
 }
 
+// checked returns what is current, once that has checked the key too: another run may have begun since Check, with a
+// known_hosts that was read anew. release must follow unless the key was stored then.
+func (t trust) checked(to ssh.Target, key xssh.PublicKey) (_ ssh.HostKeys, release func(), err error) {
+	t.pool.mu.Lock()
+	keys, others := t.pool.keys, t.pool.runs > 1
+	t.pool.mu.Unlock()
+	switch {
+	case keys == nil:
+		return nil, nil, errNoHostKeys
+	case !others:
+		return keys, func() {}, nil
+	}
+	if err := keys.Check(to, nil, key); err != nil {
+		return nil, nil, err
+	}
+	return keys, func() { ssh.ReleaseKey(keys, to, key) }, nil
+}
+
 // Algorithms implements ssh.HostKeys.
 func (t trust) Algorithms(to ssh.Target) []string {
 	if keys := t.current(); keys != nil {
@@ -98,10 +116,14 @@ func (t trust) replaced(to ssh.Target, key xssh.PublicKey) bool {
 
 // Accepted implements ssh.HostKeys.
 func (t trust) Accepted(ctx context.Context, to ssh.Target, key xssh.PublicKey) error {
-	if keys := t.current(); keys != nil {
-		return keys.Accepted(ctx, to, key)
+	keys, release, err := t.checked(to, key)
+	if err != nil {
+		return err
 	}
-	return errNoHostKeys
+	if err = keys.Accepted(ctx, to, key); err != nil {
+		release()
+	}
+	return err
 }
 
 // Released implements ssh.KeyReleaser.
@@ -113,11 +135,19 @@ func (t trust) Released(to ssh.Target, key xssh.PublicKey) {
 
 // AllowPassword implements ssh.PasswordGuard.
 func (t trust) AllowPassword(ctx context.Context, to ssh.Target, key xssh.PublicKey) error {
-	guard, ok := t.current().(ssh.PasswordGuard)
+	keys, release, err := t.checked(to, key)
+	if err != nil {
+		return err
+	}
+	guard, ok := keys.(ssh.PasswordGuard)
 	if !ok {
+		release()
 		return errNoHostKeys
 	}
-	return guard.AllowPassword(ctx, to, key)
+	if err = guard.AllowPassword(ctx, to, key); err != nil {
+		release()
+	}
+	return err
 }
 
 // Proven implements ssh.KeyProver.
