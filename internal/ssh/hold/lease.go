@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 
 	"shoal/fleet"
@@ -111,10 +112,13 @@ func (l *lease) redial(ctx context.Context, why fleet.DialReason, end fleet.End,
 	defer p.leases.Done()
 	a := l.attempt
 	a.Tell("the held connection was of no use: %s in %s: %s", end.Reason, end.Phase, ssh.Brief(end.Err))
-	p.discard(l.held, why)
 	l.mu.Lock()
+	old := l.held
 	l.held = nil
 	l.mu.Unlock()
+	if old != nil { // otherwise Close has discarded it
+		p.discard(old, why)
+	}
 	select {
 	case p.dials <- struct{}{}:
 	case <-a.Drain:
@@ -129,7 +133,7 @@ func (l *lease) redial(ctx context.Context, why fleet.DialReason, end fleet.End,
 		done(end)
 		return
 	}
-	c, err := p.dial(ctx, a, why)
+	c, err := p.dialInPlace(ctx, a, why)
 	<-p.dials
 	if err == nil && l.drained() && !a.Execution.Queued() {
 		_ = c.Close()
@@ -153,6 +157,16 @@ func (l *lease) redial(ctx context.Context, why fleet.DialReason, end fleet.End,
 		_ = fresh.Close() // its Start says what became of the command
 	}
 	l.Start(ctx, done)
+}
+
+// dialInPlace is dial on a goroutine of its own, where a panic would end the process.
+func (p *Pool) dialInPlace(ctx context.Context, a *ssh.Attempt, why fleet.DialReason) (c ssh.Conn, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c, err = nil, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return p.dial(ctx, a, why)
 }
 
 // ended is called when an attempt has ended. If nobody is going to call Close, the connection goes
@@ -187,6 +201,7 @@ func (l *lease) Close() error {
 	again := l.closed
 	l.closed = true
 	conn, h, whole := l.conn, l.held, !l.runs && (l.ran || !l.first)
+	l.held = nil
 	l.mu.Unlock()
 	switch {
 	case again:

@@ -171,6 +171,67 @@ func TestStartAfterClose(t *testing.T) {
 	}
 }
 
+// A slow is a Dialer of a connection whose further attempts end when they are told to.
+type slow struct {
+	key  xssh.PublicKey
+	next chan func(fleet.End) // has room for one
+}
+
+// Dial implements ssh.Dialer.
+func (s *slow) Dial(context.Context, *ssh.Attempt) (ssh.Conn, error) { return slowConn{s: s}, nil }
+
+type slowConn struct {
+	ssh.Keeper
+	s *slow
+}
+
+func (c slowConn) HostKey() xssh.PublicKey { return c.s.key }
+func (slowConn) OnEnd(func(error))         {}
+func (slowConn) Close() error              { return nil }
+
+func (slowConn) Start(_ context.Context, done func(fleet.End)) {
+	done(fleet.Exited(fleet.PhaseDrain, 0, "", true))
+}
+
+func (c slowConn) StartNext(_ context.Context, _ *ssh.Attempt, done func(fleet.End)) {
+	c.s.next <- done
+}
+
+// A connection that is closed while its command waits is counted as unused, once, though it was to be dialled instead.
+func TestClosedBeforeItIsDialledInstead(t *testing.T) {
+	r := newRig(t, Options{}, 1, nil)
+	s := &slow{key: r.fleet.HostKey(0), next: make(chan func(fleet.End), 1)}
+	r.inner = s
+	if end, _, _ := r.run(t.Context(), 0, ""); end.Outcome != fleet.OutcomeOK || r.Idle() != 1 {
+		t.Fatalf("%+v, %d idle", end, r.Idle())
+	}
+	a, _ := r.attempt(0, "")
+	c, err := r.Dial(t.Context(), a)
+	if err != nil || !a.Connection.Held {
+		t.Fatalf("%+v, %v", a.Connection, err)
+	}
+	done := make(chan fleet.End, 1)
+	c.Start(t.Context(), func(end fleet.End) { done <- end })
+	_ = c.Close()
+	(<-s.next)(fleet.End{Outcome: fleet.OutcomeNeverStarted, Reason: fleet.ReasonInterrupted, Phase: fleet.PhaseSession, Err: errClosed})
+	if end := <-done; end.Outcome != fleet.OutcomeNeverStarted {
+		t.Errorf("%+v", end)
+	}
+	if r.Idle() != 0 || r.Used() != 0 {
+		t.Errorf("%d idle, %d used", r.Idle(), r.Used())
+	}
+}
+
+// A panic while a connection is dialled in place of another one ends that attempt.
+func TestDialInsteadPanics(t *testing.T) {
+	r := newRig(t, Options{}, 1, nil)
+	r.inner = &late{Dialer: refuser{r.inner}, before: func() { panic("a fault") }}
+	r.want(t, 0, fleet.DialNew)
+	if end, _, _ := r.run(t.Context(), 0, "echo must not run"); end.Outcome != fleet.OutcomeNeverStarted || end.Reason != fleet.ReasonInternal {
+		t.Errorf("%+v", end)
+	}
+}
+
 // Refresh has a connection closed on which a command runs, once that has ended.
 func TestRefreshWhileUsed(t *testing.T) {
 	r := newRig(t, Options{}, 1, nil)
