@@ -3,6 +3,8 @@ package holder
 import (
 	"errors"
 	"net"
+	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 )
@@ -42,5 +44,12 @@ func TestAcceptAgain(t *testing.T) {
 	}, func(err error) { errs = append(errs, err) })
 	if served != 1 || len(errs) != 1 || !errors.Is(errs[0], syscall.EMFILE) {
 		t.Errorf("%d served, errors %v", served, errs)
+	}
+}
+
+// A file system where a file does not keep its inode number does not keep the process at its start.
+func TestNeverTheSameLock(t *testing.T) {
+	if f, err := acquireAt(filepath.Join(t.TempDir(), "lock"), func(*os.File, string) bool { return false }); f != nil || err == nil || errors.Is(err, errAnother) {
+		t.Errorf("%v, %v", f, err)
 	}
 }

@@ -156,14 +156,16 @@ func accept(ctx context.Context, l net.Listener, serve func(net.Conn), failed fu
 }
 
 // acquire takes the lock at path, which may be removed and made anew meanwhile.
-func acquire(path string) (*os.File, error) {
-	for {
+func acquire(path string) (*os.File, error) { return acquireAt(path, isAt) }
+
+func acquireAt(path string, at func(f *os.File, path string) bool) (*os.File, error) {
+	for range lockTries {
 		lock, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 		if err != nil {
 			return nil, fmt.Errorf("opening the lock: %w", err)
 		}
 		err = filelock.Lock(lock, time.Now().Add(time.Second)) // List may have it for a moment
-		if err == nil && isAt(lock, path) {
+		if err == nil && at(lock, path) {
 			return lock, nil
 		}
 		_ = lock.Close()
@@ -173,8 +175,13 @@ func acquire(path string) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
+		time.Sleep(time.Millisecond)
 	}
+	return nil, fmt.Errorf("the lock %q is another file each time that it is looked at", path)
 }
+
+// lockTries limits the tries: on some file systems a file does not keep its inode number.
+const lockTries = 100
 
 // isAt reports whether the open file f is the one at path.
 func isAt(f *os.File, path string) bool {

@@ -23,10 +23,11 @@ import (
 type store struct {
 	dir, path string
 	opts      Options
+	same      func(a, b fs.FileInfo) bool // os.SameFile
 }
 
 func newStore(dir string, o Options) store {
-	return store{dir: dir, path: filepath.Join(dir, "recall"), opts: o}
+	return store{dir: dir, path: filepath.Join(dir, "recall"), opts: o, same: os.SameFile}
 }
 
 // load reads the file; a missing file is empty. It needs no lock, because incomplete lines fail
@@ -120,14 +121,18 @@ func (s store) lock() (*os.File, error) {
 		if err = filelock.Lock(f, deadline); err == nil {
 			// The file may have been replaced while we waited.
 			var named fs.FileInfo
-			if named, err = os.Lstat(s.path); err == nil && os.SameFile(ours, named) {
+			if named, err = os.Lstat(s.path); err == nil && s.same(ours, named) {
 				return f, nil
 			}
 		}
 		_ = f.Close() // nothing was written
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		switch {
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return nil, err
+		case time.Now().After(deadline): // or its inode number is another one each time
+			return nil, fmt.Errorf("%q is replaced again and again", s.path)
 		}
+		time.Sleep(time.Millisecond)
 	}
 }
 

@@ -342,3 +342,12 @@ func TestWhatADeadProcessLeftIsNoHindrance(t *testing.T) {
 		t.Errorf("the leftover is there still (%v)", err)
 	}
 }
+
+// A file system where a file does not keep its inode number costs what was to be written, and no more.
+func TestNeverTheSameFile(t *testing.T) {
+	s := newStore(t.TempDir(), Options{Wait: 1})
+	s.same = func(_, _ os.FileInfo) bool { return false }
+	if f, err := s.lock(); f != nil || err == nil {
+		t.Errorf("%v, %v", f, err)
+	}
+}

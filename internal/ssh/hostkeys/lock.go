@@ -3,6 +3,7 @@ package hostkeys
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -28,6 +29,11 @@ const waits = 12
 // processes. It waits longer while others take their turns: then the file changes. It gives up when ctx
 // ends.
 func lockFile(ctx context.Context, path string, wait time.Duration) (lockedFile, error) {
+	return lockSame(ctx, path, wait, os.SameFile)
+}
+
+// lockSame is lockFile, which knows a file by same.
+func lockSame(ctx context.Context, path string, wait time.Duration, same func(a, b fs.FileInfo) bool) (lockedFile, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
@@ -43,14 +49,19 @@ func lockFile(ctx context.Context, path string, wait time.Duration) (lockedFile,
 				return nil, errors.Join(err, f.Close())
 			}
 		}
-		current, err := lockOpened(ctx, f, path, deadline)
+		current, err := lockOpened(ctx, f, path, deadline, same)
 		if err == nil && current {
 			return f, nil
 		}
 		now, statErr := f.Stat()
 		_ = f.Close() // nothing was written
 		switch {
+		case err == nil && ctx.Err() != nil:
+			return nil, fmt.Errorf("%w: %w", errReplaced, context.Cause(ctx))
+		case err == nil && time.Now().After(deadline): // or its inode number is another one each time
+			return nil, errReplaced
 		case err == nil:
+			time.Sleep(time.Millisecond)
 		case errors.Is(err, filelock.ErrLocked) && left > 0 && statErr == nil &&
 			(now.Size() != seen.Size() || !now.ModTime().Equal(seen.ModTime())):
 			left--
@@ -61,9 +72,11 @@ func lockFile(ctx context.Context, path string, wait time.Duration) (lockedFile,
 	}
 }
 
+var errReplaced = errors.New("it is replaced again and again")
+
 // lockOpened locks the file and reports whether path still refers to it: it may have been
 // replaced while we waited.
-func lockOpened(ctx context.Context, f *os.File, path string, deadline time.Time) (current bool, err error) {
+func lockOpened(ctx context.Context, f *os.File, path string, deadline time.Time, same func(a, b fs.FileInfo) bool) (current bool, err error) {
 	if err := filelock.LockContext(ctx, f, deadline); err != nil {
 		return false, err
 	}
@@ -75,7 +88,7 @@ func lockOpened(ctx context.Context, f *os.File, path string, deadline time.Time
 	if errors.Is(err, os.ErrNotExist) {
 		return false, nil
 	}
-	return err == nil && os.SameFile(ours, named), err
+	return err == nil && same(ours, named), err
 }
 
 // appendWhole appends the lines to the file, or nothing.
