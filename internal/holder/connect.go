@@ -49,7 +49,7 @@ func Connect(ctx context.Context, stateDir string, args []string) (net.Conn, err
 		return nil, fmt.Errorf("starting a process that holds connections: %w", err)
 	}
 	defer func() { _ = starting.Close() }()
-	if err := filelock.Lock(starting, time.Now().Add(startTime)); err != nil {
+	if err := filelock.LockContext(ctx, starting, time.Now().Add(startTime)); err != nil {
 		return nil, fmt.Errorf("starting a process that holds connections: %w", err)
 	}
 	if c, err = dial(ctx, base); !nobody(err) {
