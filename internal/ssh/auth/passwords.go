@@ -96,12 +96,18 @@ type Passwords struct {
 // An account is the unit that failed logins are counted against.
 type account struct {
 	user, address string
-	way           string // the jump hosts: behind others, a private address is another server's
+	way           string // jump hosts and proxy command: behind others, a private address is another server's
 }
 
 func accountOf(t fleet.Target) account {
 	a := account{user: t.User, address: t.Address()}
-	for route := t.Route; route != nil && route.Via != nil; route = route.Via.Route {
+	for route := t.Route; route != nil; route = route.Via.Route {
+		if route.Via == nil {
+			if len(route.ProxyCommand) > 0 {
+				a.way += fmt.Sprintf("%q", route.ProxyCommand)
+			}
+			break
+		}
 		a.way += route.Via.Address() + " "
 	}
 	return a

@@ -504,3 +504,22 @@ func TestAPasswordForTheSameAddressBehindOtherJumpHosts(t *testing.T) {
 	}
 	wantRefusal(t, refusalOf(t, p, behind("east")), "once already")
 }
+
+// So it is behind other proxy commands, also those of jump hosts.
+func TestAPasswordForTheSameAddressBehindOtherProxyCommands(t *testing.T) {
+	t.Parallel()
+	p := passwords(t, auth.PasswordOptions{})
+	behind := func(words ...string) fleet.Target {
+		return fleet.Target{Host: fleet.Host{Name: "10.0.0.5"}, User: "me", Route: &fleet.Route{ProxyCommand: words}}
+	}
+	jump := func(words ...string) fleet.Target {
+		via := behind(words...)
+		return fleet.Target{Host: fleet.Host{Name: "10.0.1.5"}, User: "me", Route: &fleet.Route{Via: &via}}
+	}
+	wantPassword(t, p, behind("nc", "east"))(false)
+	wantPassword(t, p, behind("nc", "west"))(true)
+	wantPassword(t, p, jump("nc", "east"))(true)
+	wantPassword(t, p, jump("nc", "west"))(false)
+	wantRefusal(t, refusalOf(t, p, behind("nc", "east")), "once already")
+	wantRefusal(t, refusalOf(t, p, jump("nc", "west")), "once already")
+}
