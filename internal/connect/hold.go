@@ -60,6 +60,7 @@ func (h *Hold) connect(ctx context.Context, o Options, endpoints iter.Seq[*ssh.E
 func (h *Hold) begin(ctx context.Context, o *Options, endpoints iter.Seq[*ssh.Endpoint]) error {
 	if h.credentials != nil {
 		h.credentials.keyring.Renew(ctx)
+		h.credentials.agents.Renew(ctx)
 		return nil
 	}
 	c, err := o.credentials(ctx, endpoints)

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -78,6 +79,34 @@ func (f *Forwarder) Check(ctx context.Context, socket string) error {
 	return nil
 }
 
+// Renew begins another run: each host gets as many signatures as in the first, and an agent that was given up, because it did
+// not answer in time, is asked again if it answers now. It waits for renewTimeout at most.
+func (f *Forwarder) Renew(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, renewTimeout)
+	defer cancel()
+	f.mu.Lock()
+	clear(f.given)
+	agents := maps.Clone(f.agents)
+	f.mu.Unlock()
+	for socket, a := range agents {
+		if !a.link.hung.Load() {
+			continue
+		}
+		now := newForwarded(socket)
+		_, _, err := now.list(ctx)
+		f.mu.Lock()
+		taken := err == nil && !f.closed
+		if taken {
+			f.agents[socket] = now
+		}
+		f.mu.Unlock()
+		if !taken {
+			a = now
+		}
+		a.link.close()
+	}
+}
+
 // Close ends all connections to agents.
 func (f *Forwarder) Close() error {
 	f.mu.Lock()
@@ -97,7 +126,7 @@ func (f *Forwarder) agent(socket string) *forwarded {
 	defer f.mu.Unlock()
 	a := f.agents[socket]
 	if a == nil {
-		a = &forwarded{socket: socket, link: newAgentClient(socket, forwardTimeout, window), probing: make(chan struct{}, 1)}
+		a = newForwarded(socket)
 		if f.closed {
 			a.link.close()
 			return a
@@ -105,6 +134,10 @@ func (f *Forwarder) agent(socket string) *forwarded {
 		f.agents[socket] = a
 	}
 	return a
+}
+
+func newForwarded(socket string) *forwarded {
+	return &forwarded{socket: socket, link: newAgentClient(socket, forwardTimeout, window), probing: make(chan struct{}, 1)}
 }
 
 // take counts a signature for a host, and reports whether it is within the limit.
@@ -121,7 +154,9 @@ func (f *Forwarder) take(h fleet.Host) bool {
 func (f *Forwarder) giveBack(h fleet.Host) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.given[h]--
+	if f.given[h] > 0 { // otherwise Renew has forgotten it
+		f.given[h]--
+	}
 }
 
 // confirmed asks a person, if one is to be asked.

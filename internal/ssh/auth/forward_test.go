@@ -287,3 +287,34 @@ func TestForwardedAgentIsMissing(t *testing.T) {
 		t.Errorf("message %d", got[0])
 	}
 }
+
+// The next run of a Pool asks an agent that was given up again, if it answers, and has signatures for each host.
+func TestForwarderRenewed(t *testing.T) {
+	socket := startSSHAgent(t)
+	f := newForwarder(t, ForwardOptions{Signatures: 1})
+	if err := f.Check(t.Context(), socket); err != nil {
+		t.Fatal(err)
+	}
+	host := fleet.Host{Name: "h"}
+	if !f.take(host) || f.take(host) {
+		t.Error("the limit is not one")
+	}
+	f.agents[socket].link.hung.Store(true)
+	if err := f.Check(t.Context(), socket); err == nil {
+		t.Fatal("an agent that hung is asked")
+	}
+	f.Renew(t.Context())
+	if err := f.Check(t.Context(), socket); err != nil {
+		t.Error(err)
+	}
+	if !f.take(host) {
+		t.Error("a host has no signature in the next run")
+	}
+	f.agents[socket].link.hung.Store(true)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	f.Renew(gone) // it has no time to answer
+	if err := f.Check(t.Context(), socket); err == nil {
+		t.Error("an agent that does not answer is asked")
+	}
+}
