@@ -51,9 +51,10 @@ type execCache struct {
 
 // An execCall is a running or finished command.
 type execCall struct {
-	done chan struct{} // closed by first, after ok and err are set
+	done chan struct{} // closed by first, after the fields below are set
 	ok   bool
 	err  error
+	left bool // the caller that ran it has left: err is of no other
 }
 
 func newExecCache(o *LoadOptions, local *Local) *execCache {
@@ -70,23 +71,31 @@ func newExecCache(o *LoadOptions, local *Local) *execCache {
 // do runs the command or returns its earlier result. Callers wait for a running command until
 // ctx ends.
 func (c *execCache) do(ctx context.Context, command string) (bool, error) {
-	c.mu.Lock()
-	call, running := c.calls[command]
-	if !running {
-		call = &execCall{done: make(chan struct{})}
-		c.calls[command] = call
-	}
-	c.mu.Unlock()
-	if !running {
-		c.first(ctx, command, call)
-	}
-	select {
-	case <-call.done:
-		return call.ok, call.err
-	case <-ctx.Done():
-		return false, context.Cause(ctx)
+	for {
+		c.mu.Lock()
+		call, running := c.calls[command]
+		if !running {
+			call = &execCall{done: make(chan struct{})}
+			c.calls[command] = call
+		}
+		c.mu.Unlock()
+		if !running {
+			c.first(ctx, command, call)
+			return call.ok, call.err
+		}
+		select {
+		case <-call.done:
+			if !call.left {
+				return call.ok, call.err
+			}
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		}
 	}
 }
+
+// errNoEnd is why there is no result if running a command panics.
+var errNoEnd = errors.New("it did not come to its end")
 
 // first runs the command. A result that the caller's ctx interrupted is not cached.
 func (c *execCache) first(ctx context.Context, command string, call *execCall) {
@@ -97,10 +106,12 @@ func (c *execCache) first(ctx context.Context, command string, call *execCall) {
 		note := time.AfterFunc(waitingAfter, func() { c.waiting(command) })
 		defer note.Stop()
 	}
+	call.err = errNoEnd
 	call.ok, call.err = c.run(limited, command)
 	if call.err == nil || ctx.Err() == nil {
 		return
 	}
+	call.left = true
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.calls, command)

@@ -167,6 +167,41 @@ func TestExecWaitsForOneRun(t *testing.T) {
 	})
 }
 
+// Whoever waits for a command that another caller runs has it run anew when that one leaves.
+func TestExecGoesOnWithoutTheFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		runs := 0
+		c := load(t, "Match exec \"slow\"\nUser x\n", func(o *config.LoadOptions) {
+			o.Exec = func(ctx context.Context, _ string) (bool, error) {
+				if runs++; runs > 1 {
+					return true, nil
+				}
+				<-ctx.Done()
+				return false, context.Cause(ctx)
+			}
+		})
+		first, leave := context.WithCancel(t.Context())
+		var waiting sync.WaitGroup
+		waiting.Go(func() {
+			if _, err := c.Resolve(first, "h", config.Options{}); !errors.Is(err, context.Canceled) {
+				t.Errorf("the first: %v", err)
+			}
+		})
+		synctest.Wait()
+		waiting.Go(func() {
+			if r, err := c.Resolve(t.Context(), "h", config.Options{}); err != nil || r.User != "x" {
+				t.Errorf("the other: %v", err)
+			}
+		})
+		synctest.Wait()
+		leave()
+		waiting.Wait()
+		if runs != 2 {
+			t.Errorf("it ran %d times", runs)
+		}
+	})
+}
+
 // Waiting is called once for a slow Match exec command.
 func TestExecWaiting(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config")
