@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	xssh "golang.org/x/crypto/ssh"
 
@@ -210,12 +211,21 @@ func TestOpenMaster(t *testing.T) {
 			}
 		}
 	}
-	before := strings.Count(s.Log(), "Accepted publickey")
+	// The server logs the login of a master perhaps after that has its socket.
+	awaitLog(t, func() bool { return loggedIn(s) >= 2 })
 	for range 3 {
 		wantRan(t, once(t, s, connect.ClientSSH, good, stranger), viaSSH)
 	}
-	if n := strings.Count(s.Log(), "Accepted publickey"); n != before {
-		t.Errorf("%d logins, want the %d of the masters", n, before)
+	last, err := net.Dial("tcp", net.JoinHostPort(s.Host.Name, fmt.Sprint(s.Host.Port))) // whose lines come behind all of the runs
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = last.Close() }()
+	awaitLog(t, func() bool {
+		return strings.Contains(s.Log(), fmt.Sprintf("port %d ", last.LocalAddr().(*net.TCPAddr).Port))
+	})
+	if n := loggedIn(s); n != 2 {
+		t.Errorf("%d logins, want the 2 of the masters", n)
 	}
 	wantNever(t, once(t, s, connect.ClientSSH, vague, stranger), fleet.ReasonHostkeyUnknown, fleet.PhaseHostkey)
 	wantRan(t, once(t, s, connect.ClientBest, good, nil), fleet.FlagExitKnown) // our own client has no need
@@ -228,6 +238,19 @@ func TestOpenMaster(t *testing.T) {
 	wantNever(t, once(t, s, connect.ClientSSH, good, asked), fleet.ReasonHostkeyUnknown, fleet.PhaseHostkey)
 	if !slices.ContainsFunc(notices, func(text string) bool { return strings.HasPrefix(text, "ControlPath (") }) {
 		t.Errorf("notices %q", notices)
+	}
+}
+
+func loggedIn(s *sshdtest.Server) int { return strings.Count(s.Log(), "Accepted publickey") }
+
+// awaitLog waits until a server's log has something.
+func awaitLog(t *testing.T, has func() bool) {
+	t.Helper()
+	for !has() {
+		if t.Context().Err() != nil {
+			t.Fatal("the server does not log it")
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 
