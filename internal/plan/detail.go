@@ -267,11 +267,23 @@ func (p *Planner) tell(text string) { p.tellOnce(text, text) }
 
 // tellOnce passes the first notice about a subject on.
 func (p *Planner) tellOnce(subject, text string) {
+	if p.first(subject) && p.opts.Notice != nil {
+		p.opts.Notice(text)
+	}
+}
+
+// first reports whether this is the first call for a subject.
+func (p *Planner) first(subject string) bool {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	known := p.told[subject]
 	p.told[subject] = true
-	p.mu.Unlock()
-	if !known && p.opts.Notice != nil {
-		p.opts.Notice(text)
+	return !known
+}
+
+// tellTrust tells what has no effect on how the key of a jump host is checked.
+func (p *Planner) tellTrust(r *config.Resolved) {
+	for _, n := range r.Trust() {
+		p.tellOnce(n.Keyword, n.Text)
 	}
 }

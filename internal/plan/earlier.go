@@ -60,6 +60,7 @@ func (p *Planner) keepJump(ctx context.Context, t *fleet.Target) *ssh.Target {
 		hop := Refuse(ssh.Target{Target: *t}, fmt.Errorf("ssh_config: jump host: %w", err))
 		return &hop
 	}
+	p.tellTrust(r)
 	e := p.keep(ctx, p.endpoint(r, t.Host.Name, hosts.Entry{}, nil, NoProgram), earlier)
 	return p.shareJump(e.Target(*t))
 }

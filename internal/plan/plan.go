@@ -177,8 +177,25 @@ func (p *Planner) Explained(ctx context.Context, t fleet.Target) (ssh.Target, *c
 			from = nil // an earlier run says so
 		}
 		p.opts.Verbose(planned.Target, wayOf(planned, from))
+		if unused := p.unused(from); unused != "" {
+			p.opts.Verbose(planned.Target, "no effect here, for this and other hosts: "+unused)
+		}
 	}
 	return planned, why
+}
+
+// unused lists the settings of ssh_config that have no effect, each once; r may be nil.
+func (p *Planner) unused(r *config.Resolved) string {
+	if r == nil {
+		return ""
+	}
+	var list []string
+	for _, n := range r.Unused() {
+		if p.first("unused: " + n.Text) {
+			list = append(list, n.Text)
+		}
+	}
+	return strings.Join(list, ", ")
 }
 
 func (p *Planner) explained(ctx context.Context, t fleet.Target) (ssh.Target, *config.Resolved) {
@@ -216,6 +233,7 @@ func (p *Planner) explained(ctx context.Context, t fleet.Target) (ssh.Target, *c
 	var jump *ssh.Target
 	last := len(hops) - 1
 	for _, r := range hops[:last] {
+		p.tellTrust(r)
 		hop := p.endpoint(r, r.Host, hosts.Entry{}, jump, NoProgram).Target(fleet.Target{Host: fleet.Host{Name: r.Host}})
 		jump = p.shareJump(hop)
 	}

@@ -226,6 +226,45 @@ func TestNoticesAreOnce(t *testing.T) {
 	}
 }
 
+// What has no effect on how the key of a jump host is checked is said too, also where an earlier run has reached it.
+func TestNoticesOfJumpHosts(t *testing.T) {
+	const config = "Host hop\n VerifyHostKeyDNS yes\n ChannelTimeout session=5m\nHost web\n ProxyJump hop\n"
+	for name, target := range map[string]fleet.Target{
+		"new":     host("web"),
+		"earlier": {Host: fleet.Host{Name: "db"}, User: "u", Port: 22, Route: &fleet.Route{Via: &fleet.Target{Host: fleet.Host{Name: "hop"}, User: "u", Port: 22}}},
+	} {
+		var told []string
+		p := planner(t, config, func(o *Options) { o.Notice = func(text string) { told = append(told, text) } })
+		for range 2 {
+			if got := p.Target(context.Background(), target); got.Err() != nil || got.Jump() == nil {
+				t.Errorf("%s: %v, %+v", name, got.Err(), got.Route)
+			}
+		}
+		if told = slices.DeleteFunc(told, func(text string) bool { return strings.Contains(text, "another way") }); len(told) != 1 || !strings.HasPrefix(told[0], "VerifyHostKeyDNS yes (") {
+			t.Errorf("%s: told %q, want one line", name, told)
+		}
+	}
+}
+
+// Who asks how hosts are reached is told once what of ssh_config has no use here.
+func TestUnusedIsToldOnce(t *testing.T) {
+	var told []string
+	p := planner(t, "Compression yes\nHost b\n IPQoS cs1\n", func(o *Options) {
+		o.Verbose = func(t fleet.Target, line string) {
+			if text, ok := strings.CutPrefix(line, "no effect here, for this and other hosts: "); ok {
+				told = append(told, t.Host.Name+" "+text)
+			}
+		}
+		o.Notice = func(text string) { t.Errorf("noticed %q", text) }
+	})
+	for _, name := range []string{"a", "b", "c"} {
+		p.Target(context.Background(), host(name))
+	}
+	if len(told) != 2 || !strings.HasPrefix(told[0], "a compression yes (") || !strings.HasPrefix(told[1], "b ipqos cs1 cs1 (") {
+		t.Errorf("told %q", told)
+	}
+}
+
 // The other client has no time of RekeyLimit, which is said.
 func TestRekeyTimeOfAPlainClient(t *testing.T) {
 	for _, plain := range []bool{true, false} {

@@ -76,6 +76,7 @@ func (d *dryRunner) target(ctx context.Context, t ssh.Target, why *config.Resolv
 	if needed := t.Settings().Program.Needed; needed != "" {
 		about = append(about, struct{ what, value, from string }{"client", "the system's ssh, for " + needed, from(why, needed, true)})
 	}
+	about = append(about, struct{ what, value, from string }{"no effect", unused(why), ""})
 	for _, a := range about {
 		if a.value == "" {
 			continue
@@ -107,6 +108,18 @@ func from(why *config.Resolved, keyword string, set bool) string {
 		return source.String()
 	}
 	return ""
+}
+
+// unused lists the settings of ssh_config that have no effect here.
+func unused(why *config.Resolved) string {
+	if why == nil {
+		return ""
+	}
+	var list []string
+	for _, n := range why.Unused() {
+		list = append(list, n.Text)
+	}
+	return strings.Join(list, ", ")
 }
 
 // jumps lists the jump hosts in the order of connecting.

@@ -25,6 +25,7 @@ const (
 	opGatewayPorts
 	opGSSAPIAuthentication
 	opGSSAPIDelegateCredentials
+	opGSSAPIKeyExchange
 	opGSSAPITrustDNS
 	opGSSAPIServerIdentity
 	opGSSAPIClientIdentity
@@ -128,7 +129,7 @@ const (
 	Honoured Class = iota
 	// WithoutEffect keywords are checked and otherwise ignored: they ask for something that a
 	// program without a terminal that runs commands on many hosts does not do, or ssh ignores
-	// them as well.
+	// them as well. Resolved.Unused has those that are set.
 	WithoutEffect
 	// Reported keywords have no effect either, but the user may count on it: Resolved.Notices
 	// says so where a value asks for something.

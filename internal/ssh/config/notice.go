@@ -52,6 +52,49 @@ func (r *Resolved) Notices() []Notice {
 	return list
 }
 
+// Trust returns those of Notices that are about the host's key, for a jump host: no command runs
+// there, and ssh opens nothing else on it either.
+func (r *Resolved) Trust() []Notice {
+	return slices.DeleteFunc(r.Notices(), func(n Notice) bool { return !slices.Contains(aboutTrust, n.Keyword) })
+}
+
+var aboutTrust = []string{"checkhostip", "verifyhostkeydns", "nohostauthenticationforlocalhost"}
+
+// Unused returns the settings for this host that ssh would honour and that are no use to whoever runs
+// commands on many hosts: the keywords of class WithoutEffect with a value that is not the default. They
+// are for those who ask.
+func (r *Resolved) Unused() []Notice {
+	var list []Notice
+	say := func(o op, value string, s *setting) {
+		keyword := r.config.name(o)
+		list = append(list, Notice{keyword, fmt.Sprintf("%s (%v)", strings.TrimSpace(fmt.Sprintf("%s %.80s", keyword, value)), *s.source)})
+	}
+	for i := range keywordTable {
+		k := &keywordTable[i]
+		s := r.values.first[k.op]
+		standard := k.standard
+		if k.op == opGSSAPIKeyExchange { // which only some ssh have, and print
+			standard = "no"
+		}
+		if k.class != WithoutEffect || k.op == opClearAllForwardings || s == nil || strings.EqualFold(s.text, standard) {
+			continue
+		}
+		say(k.op, asWritten(s.text), s)
+	}
+	if r.flag(opClearAllForwardings, false) {
+		return list
+	}
+	for _, f := range []struct {
+		op    op
+		socks bool
+	}{{opDynamicForward, true}, {opLocalForward, false}} {
+		if i := slices.IndexFunc(r.values.local, func(s *setting) bool { return s.value.(forward).socks == f.socks }); i >= 0 {
+			say(f.op, "", r.values.local[i])
+		}
+	}
+	return list
+}
+
 // asWritten returns the usual word for a value.
 func asWritten(value string) string {
 	if value == "true" {

@@ -83,6 +83,50 @@ func TestReportedKeywords(t *testing.T) {
 	}
 }
 
+// What ssh would do and has no use here can be seen by those who ask.
+func TestUnused(t *testing.T) {
+	for _, c := range []struct{ line, want string }{
+		{"Compression yes", "compression yes (FILE:2)"},
+		{"Compression no", ""},
+		{"IPQoS lowdelay throughput", "ipqos lowdelay throughput (FILE:2)"},
+		{"IPQoS af21 cs1", ""},
+		{"LocalForward 80 a:80", "localforward (FILE:2)"},
+		{"DynamicForward 1080", "dynamicforward (FILE:2)"},
+		{"LocalForward 80 a:80\nLocalForward 81 a:80\nDynamicForward 1080", "dynamicforward (FILE:4), localforward (FILE:2)"},
+		{"LocalForward 80 a:80\nClearAllForwardings yes", ""},
+		{"ForwardX11 yes\nForwardX11Trusted no", "forwardx11 yes (FILE:2)"},
+		{"GSSAPIKeyExchange yes", "gssapikeyexchange yes (FILE:2)"},
+		{"GSSAPIKeyExchange no", ""},
+		{"Protocol 2\nUpdateHostKeys yes\nAddKeysToAgent no\nCiphers aes128-ctr\nCheckHostIP yes", ""},
+		{"ControlMaster auto\nControlPersist 10m", "controlmaster auto (FILE:2), controlpersist 600 (FILE:3)"},
+	} {
+		r := resolve(t, load(t, "Host web\n"+c.line+"\n", nil), "web")
+		var got []string
+		for _, n := range r.Unused() {
+			got = append(got, regexp.MustCompile(`/\S*config:`).ReplaceAllString(n.Text, "FILE:"))
+		}
+		if got := strings.Join(got, ", "); got != c.want {
+			t.Errorf("%s: %q, want %q", c.line, got, c.want)
+		}
+		if r := resolve(t, load(t, "Host web\n"+c.line+"\n", nil), "other"); len(r.Unused()) != 0 {
+			t.Errorf("%s: a host that it does not apply to: %q", c.line, r.Unused())
+		}
+	}
+}
+
+// Of a jump host what is about its key is said, and nothing else.
+func TestTrustOfJumpHosts(t *testing.T) {
+	c := load(t, "CheckHostIP yes\nVerifyHostKeyDNS ask\nNoHostAuthenticationForLocalhost yes\nChannelTimeout session=5m\n"+
+		"PermitLocalCommand yes\nLocalCommand id\nRemoteForward 80 a:80\n", nil)
+	var got []string
+	for _, n := range resolve(t, c, "127.0.0.1").Trust() {
+		got = append(got, n.Keyword)
+	}
+	if want := "checkhostip verifyhostkeydns nohostauthenticationforlocalhost"; strings.Join(got, " ") != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // A keyword without effect is accepted silently: the host resolves as if it were not there.
 func TestWithoutEffect(t *testing.T) {
 	c := load(t, "ForwardX11 yes\nLocalForward 80 a:80\nControlMaster auto\nControlPath ~/x\nTunnel yes\n"+

@@ -122,6 +122,7 @@ var keywordTable = []keyword{
 	{"include", opInclude, Honoured, readInclude, "", nil},
 
 	// Patched in by Debian and others.
+	{"gssapikeyexchange", opGSSAPIKeyExchange, WithoutEffect, readFirst, "", nil},
 	{"gssapitrustdns", opGSSAPITrustDNS, Reported, readEnum(flags), "", nil},
 	{"gssapiserveridentity", opGSSAPIServerIdentity, Honoured, readText, "", nil},
 	{"gssapiclientidentity", opGSSAPIClientIdentity, Honoured, readText, "", nil},
@@ -132,7 +133,7 @@ var keywordTable = []keyword{
 		"cipher", "fallbacktorsh", "globalknownhostsfile2", "rhostsauthentication", "userknownhostsfile2", "useroaming",
 		"usersh", "useprivilegedport", "afstokenpassing", "kerberosauthentication", "kerberostgtpassing",
 		"rsaauthentication", "rhostsrsaauthentication", "compressionlevel", "useblacklistedkeys",
-		"gssapikeyexchange", "gssapirenewalforcesrekey", "gssapikexalgorithms",
+		"gssapirenewalforcesrekey", "gssapikexalgorithms",
 	}},
 }
 

@@ -16,6 +16,14 @@ func readNothing(l *line) error {
 	return nil
 }
 
+// readFirst keeps the first word of a keyword of which not every ssh checks the values.
+func readFirst(l *line) error {
+	word, _ := l.next()
+	l.args = nil
+	l.set(l.op, word)
+	return nil
+}
+
 func readText(l *line) error {
 	arg, err := l.need()
 	if err != nil {
