@@ -60,6 +60,8 @@ func newAttempt(r *run, t *limiter.Job) *attempt {
 			if f.progress.Address != nil {
 				address = *f.progress.Address
 			}
+			r.store(1)
+			defer r.store(-1)
 			return r.opts.Intend(t.Target.Target, f.number, address)
 		}
 	}

@@ -38,7 +38,7 @@ func (r *run) look() (wait time.Duration, ok bool) {
 	r.armed = time.Time{}
 	now := r.opts.Clock.Now()
 	at, ok := r.limiter.NextWake(now)
-	if !ok || r.stopped || r.limiter.Waiting() == 0 {
+	if !ok || r.stopped || r.limiter.Waiting() == 0 || r.behind() {
 		return 0, false
 	}
 	r.armed = at

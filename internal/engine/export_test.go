@@ -46,6 +46,7 @@ func (r *run) kept() string {
 	}{
 		{r.owed, "targets without a result"},
 		{len(r.out), "results that nobody took"},
+		{r.storing, "intents and results that are not stored"},
 		{r.limiter.Waiting(), "waiting jobs"},
 		{r.limiter.Connecting(), "connects in progress"},
 		{r.limiter.InFlight(), "slots"},
@@ -59,3 +60,5 @@ func (r *run) kept() string {
 	}
 	return text
 }
+
+const MaxStoring = maxStoring

@@ -80,7 +80,8 @@ type Options struct {
 	// Intend is called before the bytes that carry the command are sent, with the
 	// number of the attempt, from 1, and the address that was dialled (see
 	// ssh.Progress). If it fails, the command is not sent. It is called from many
-	// goroutines. nil disables it.
+	// goroutines. Nothing more is started while 1,024 of its calls, or results that the
+	// caller has not received, wait. nil disables it.
 	Intend func(t fleet.Target, attempt int, address netip.AddrPort) error
 	// Dialled is told the address of an attempt whose Intend came before it was known; see
 	// ssh.Attempt. It must not block. nil disables it.

@@ -115,6 +115,7 @@ type run struct {
 	brakes  failureLimits
 	out     []delivery // results that the caller's loop has not taken
 	owed    int        // targets fed that have no result yet
+	storing int        // see behind
 	fed     bool       // all targets were fed
 	stopped bool       // nothing more is started
 	gone    *fleet.End // end of all untried targets after a permanent local lack; nil: none
@@ -257,6 +258,7 @@ func (r *run) deliver(l delivery) {
 	}
 	r.held.give(l.aside.Held)
 	r.out = append(r.out, l)
+	r.storing++
 	r.owed--
 	r.brake(l.result.End)
 }
@@ -329,12 +331,12 @@ func (r *run) shut() bool { return r.stopped || r.gone != nil || r.dialCtx.Err()
 // taken releases what a received result held, and starts other targets.
 func (r *run) taken(l *delivery) {
 	r.held.give(l.held)
-	if !l.flying || l.kept != nil {
-		return
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.limiter.Release()
+	r.storing--
+	if l.flying && l.kept == nil {
+		r.limiter.Release()
+	}
 	r.changed()
 }
 

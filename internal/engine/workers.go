@@ -19,9 +19,28 @@ func (r *run) dispatch() {
 	}
 }
 
+// maxStoring is how many intents and results may wait to be stored before nothing more is
+// started. Each of them keeps a connection, or what it has left, in memory.
+const maxStoring = 1024
+
+// behind reports whether whoever stores intents and results is behind: starting more would only
+// have more of them wait. mu must be held.
+func (r *run) behind() bool { return r.storing >= maxStoring }
+
+// store counts n intents more that wait to be stored.
+func (r *run) store(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	was := r.behind()
+	r.storing += n
+	if was && !r.behind() {
+		r.changed()
+	}
+}
+
 // next returns an attempt that may start now, or nil. mu must be held.
 func (r *run) next() *attempt {
-	if r.stopped || r.limiter.Waiting() == 0 {
+	if r.stopped || r.limiter.Waiting() == 0 || r.behind() {
 		return nil
 	}
 	now := r.opts.Clock.Now()
