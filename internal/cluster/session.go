@@ -40,7 +40,7 @@ type session struct {
 	drained  sync.Once
 	becomers becomers
 	writers  sync.WaitGroup
-	feeding  sync.Mutex // of run: the hosts of a shard follow each other, so that their intents come together
+	feeding  sync.Mutex // of pass
 
 	mu       sync.Mutex
 	leaving  bool // the worker stops, the run does not
@@ -183,6 +183,11 @@ func (s *session) run(ctx context.Context, shard *workerShard, remaining []int, 
 		s.ended()
 	})
 	shard.signal() // there may be no hosts
+	s.pass(shard, hosts, remaining)
+}
+
+// pass gives the engine the hosts of a shard, those of another afterwards: so their intents come together.
+func (s *session) pass(shard *workerShard, hosts []Host, remaining []int) {
 	s.feeding.Lock()
 	defer s.feeding.Unlock()
 	for _, i := range remaining {
