@@ -38,14 +38,21 @@ func newAppender(path string, o Options, read position) *appender {
 
 var errNotChecked = errors.New("a key is learned that was never accepted for this host")
 
-// write adds the lessons to the file with one write of whole lines under a lock, and sets the
-// error of each. Lines that were added to the file meanwhile take precedence: an existing line
+// write takes the lessons once the file is locked, adds them to it with one write of whole lines, and
+// sets the error of each. Lines that were added to the file meanwhile take precedence: an existing line
 // is not written again, and a contradicting line makes the lesson fail. It reports false if ctx ended
-// before the file was locked; then it has done nothing.
-func (a *appender) write(ctx context.Context, batch []*lesson) (locked bool) {
-	locked, err := a.lockAndWrite(ctx, batch)
-	if err == nil || !locked && ctx.Err() != nil {
-		return locked
+// before the file was locked; then it has taken nothing.
+func (a *appender) write(ctx context.Context, take func() []*lesson) (locked bool) {
+	f, err := a.lock(ctx)
+	if err != nil && ctx.Err() != nil {
+		return false
+	}
+	batch := take()
+	if err == nil {
+		err = a.writeAndUnlock(f, batch)
+	}
+	if err == nil {
+		return true
 	}
 	err = notWritten(a.path, err)
 	for _, l := range batch {
@@ -64,13 +71,9 @@ func notWritten(path string, err error) error {
 		fmt.Sprintf("make %q writable and free space for it, or write the keys elsewhere", path))
 }
 
-func (a *appender) lockAndWrite(ctx context.Context, batch []*lesson) (locked bool, err error) {
-	f, err := a.lock(ctx)
-	if err != nil {
-		return false, err
-	}
+func (a *appender) writeAndUnlock(f lockedFile, batch []*lesson) (err error) {
 	defer func() { err = errors.Join(err, f.Close()) }() // Close unlocks the file
-	return true, a.writeLocked(f, batch)
+	return a.writeLocked(f, batch)
 }
 
 func (a *appender) writeLocked(f lockedFile, batch []*lesson) error {

@@ -314,7 +314,12 @@ func (panickingFile) Stat() (fs.FileInfo, error) { panic("read") }
 // A panic while keys are written is that of one host: the others that wait are told, the file is
 // unlocked, and the next key is written.
 func TestPanicWhileWriting(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	t.Run("in the file", func(t *testing.T) { synctest.Test(t, testPanicWhileWriting(false)) })
+	t.Run("in the lock", func(t *testing.T) { synctest.Test(t, testPanicWhileWriting(true)) })
+}
+
+func testPanicWhileWriting(inLock bool) func(t *testing.T) {
+	return func(t *testing.T) {
 		path := writeFile(t, "")
 		s, err := Open(Options{Files: []string{path}, Policy: AcceptNew})
 		if err != nil {
@@ -323,12 +328,15 @@ func TestPanicWhileWriting(t *testing.T) {
 		lock, locked := s.learner.file.lock, make(chan struct{})
 		panics := true
 		s.learner.file.lock = func(ctx context.Context) (lockedFile, error) {
-			f, err := lock(ctx)
-			if panics {
-				<-locked
-				f = panickingFile{f}
+			if !panics {
+				return lock(ctx)
 			}
-			return f, err
+			<-locked
+			if inLock {
+				panic("lock")
+			}
+			f, err := lock(ctx)
+			return panickingFile{f}, err
 		}
 		accept := func(i uint64) error {
 			to := fleet.Target{Host: fleet.Host{Name: fmt.Sprintf("h%d", i)}}
@@ -362,7 +370,22 @@ func TestPanicWhileWriting(t *testing.T) {
 		if want := lineOf("h3", numberedKey(t, 3)); err != nil || string(text) != want {
 			t.Errorf("the file has %q (%v), want %q", text, err, want)
 		}
-	})
+	}
+}
+
+// A waitingFile waits before it is first read.
+type waitingFile struct {
+	lockedFile
+	ready <-chan struct{}
+	read  bool
+}
+
+func (f *waitingFile) Stat() (fs.FileInfo, error) {
+	if !f.read {
+		<-f.ready
+		f.read = true
+	}
+	return f.lockedFile.Stat()
 }
 
 // A connection that gave up while its key was being written does not lend what is in the file to
@@ -374,10 +397,10 @@ func TestAKeyAcceptedDuringAnotherOnesWriteIsRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		lock, locked := s.learner.file.lock, make(chan struct{})
+		lock, ready := s.learner.file.lock, make(chan struct{})
 		s.learner.file.lock = func(ctx context.Context) (lockedFile, error) {
-			<-locked
-			return lock(ctx)
+			f, err := lock(ctx)
+			return &waitingFile{lockedFile: f, ready: ready}, err
 		}
 		to := func(name string) fleet.Target { return fleet.Target{Host: fleet.Host{Name: name}} }
 		var work sync.WaitGroup
@@ -396,8 +419,8 @@ func TestAKeyAcceptedDuringAnotherOnesWriteIsRefused(t *testing.T) {
 		accept(background, "next", numberedKey(t, 4))
 		ctx, giveUp := context.WithCancel(background)
 		given := accept(ctx, "h", first)
-		locked <- struct{}{} // the first is written
-		synctest.Wait()      // the others are being written
+		ready <- struct{}{} // the first is written
+		synctest.Wait()     // the others are being written
 		giveUp()
 		synctest.Wait()
 		if reasonOf(*given) != fleet.ReasonStoreFailed {
@@ -407,7 +430,7 @@ func TestAKeyAcceptedDuringAnotherOnesWriteIsRefused(t *testing.T) {
 		if err := s.Check(to("h"), nil, second); err != nil {
 			t.Fatal(err)
 		}
-		close(locked)
+		close(ready)
 		work.Wait()
 		if err := s.AllowPassword(background, to("h"), second); reasonOf(err) != fleet.ReasonHostkeyFailed {
 			t.Errorf("the password for a key that is not written: %v", err)

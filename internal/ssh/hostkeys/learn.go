@@ -38,7 +38,6 @@ type lesson struct {
 	key    ssh.PublicKey
 	err    error
 	done   bool
-	left   bool // nobody waits for it any more
 	// wake receives one signal from the leader: this lesson is done, or it becomes the leader.
 	// Capacity 1, so that the leader does not block.
 	wake chan struct{}
@@ -143,7 +142,7 @@ func (l *learner) join(ctx context.Context, me *lesson) (done bool, err error) {
 }
 
 // leave takes back a lesson that waits. It reports done unless the lesson was written or is to lead
-// meanwhile.
+// meanwhile. A lesson that is being written is written.
 func (l *learner) leave(ctx context.Context, me *lesson) (done bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -152,9 +151,13 @@ func (l *learner) leave(ctx context.Context, me *lesson) (done bool, err error) 
 		return false, nil
 	default:
 	}
-	me.left = true // it may be being written
-	l.waiting = slices.DeleteFunc(l.waiting, func(w *lesson) bool { return w == me })
+	l.withdraw(me)
 	return true, refuse(me.target, fleet.ReasonStoreFailed, notWritten(l.file.path, inTime(ctx)))
+}
+
+// withdraw removes a lesson from those that wait.
+func (l *learner) withdraw(me *lesson) {
+	l.waiting = slices.DeleteFunc(l.waiting, func(w *lesson) bool { return w == me })
 }
 
 // inTime returns the error of what did not happen before ctx ended.
@@ -164,31 +167,33 @@ func inTime(ctx context.Context) error {
 
 var errNotWritten = errors.New("writing host keys down has failed")
 
-// lead writes all waiting lessons, including the caller's, and passes leadership on, also if
-// writing panics: the others would wait for ever. If ctx ends before the file is free, the others
-// wait on.
+// lead writes the lessons that wait when the file is free, including the caller's, and passes
+// leadership on, also if writing panics: the others would wait for ever. If ctx ends before the
+// file is free, the others wait on.
 func (l *learner) lead(ctx context.Context, me *lesson) {
-	l.mu.Lock()
-	batch := l.waiting
-	l.waiting = nil
-	l.mu.Unlock()
-
+	var batch []*lesson
 	written := false
-	defer func() { l.settle(batch, written) }()
-	if !l.file.write(ctx, batch) {
+	defer func() { l.settle(me, batch, written) }()
+	locked := l.file.write(ctx, func() []*lesson {
 		l.mu.Lock()
-		l.waiting = append(slices.DeleteFunc(batch, func(w *lesson) bool { return w == me || w.left }), l.waiting...)
-		batch = []*lesson{me}
-		l.mu.Unlock()
+		defer l.mu.Unlock()
+		batch, l.waiting = l.waiting, nil
+		return batch
+	})
+	if !locked {
 		me.err = refuse(me.target, fleet.ReasonStoreFailed, notWritten(l.file.path, inTime(ctx)))
 	}
 	written = true
 }
 
-// settle wakes the lessons of a batch and the next leader.
-func (l *learner) settle(batch []*lesson, written bool) {
+// settle wakes the lessons of a batch and the next leader. The batch is empty if the leader me had none.
+func (l *learner) settle(me *lesson, batch []*lesson, written bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if len(batch) == 0 {
+		l.withdraw(me)
+		batch = []*lesson{me}
+	}
 	for _, done := range batch {
 		if !written && done.err == nil {
 			done.err = refuse(done.target, fleet.ReasonStoreFailed, errNotWritten)
