@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -217,22 +218,26 @@ func TestReserve(t *testing.T) {
 
 // Shards that are taken at once give their hosts to the engine one shard after the other.
 func TestShardsBeginInTurn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &session{feed: make(chan fleet.Target), targets: make(map[int]sessionTarget)}
-		hosts := make([]Host, 5)
-		var passing sync.WaitGroup
-		for range 3 {
-			shard := new(workerShard)
-			passing.Go(func() { s.pass(shard, hosts, []int{0, 1, 2, 3, 4}) })
+	s := &session{feed: make(chan fleet.Target), targets: make(map[int]sessionTarget)}
+	hosts := make([]Host, maxHosts)
+	all := make([]int, len(hosts))
+	for i := range all {
+		all[i] = i
+	}
+	var passing sync.WaitGroup
+	for range 3 {
+		shard := new(workerShard)
+		passing.Go(func() { s.pass(shard, hosts, all) })
+	}
+	var order []*workerShard
+	for range 3 * len(hosts) {
+		for range 20 { // all that can give one come to it
+			runtime.Gosched()
 		}
-		var order []*workerShard
-		for range 3 * len(hosts) {
-			synctest.Wait() // whoever can give one waits for this
-			order = append(order, s.targets[(<-s.feed).Index].shard)
-		}
-		passing.Wait()
-		if changes := len(slices.Compact(order)); changes != 3 {
-			t.Errorf("the engine got the hosts of three shards in %d parts", changes)
-		}
-	})
+		order = append(order, s.find((<-s.feed).Index, true).shard)
+	}
+	passing.Wait()
+	if parts := len(slices.Compact(order)); parts != 3 {
+		t.Errorf("the engine got the hosts of three shards in %d parts", parts)
+	}
 }
