@@ -101,7 +101,17 @@ func (w *transport) set(by time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.by = by
-	_ = w.SetDeadline(w.clock.Deadline(by))
+	w.limit()
+}
+
+// limit applies the deadline of the phase: to reading, and before authentication to writing. After that each
+// Write has a deadline of its own, which must stay while it waits. mu must be held.
+func (w *transport) limit() {
+	set := w.SetDeadline
+	if w.authed.Load() {
+		set = w.SetReadDeadline
+	}
+	_ = set(w.clock.Deadline(w.by))
 }
 
 // early reports whether err is a deadline that passed only because this process was stopped; if
@@ -112,7 +122,7 @@ func (w *transport) early(err error) bool {
 	if !sshreason.TimedOut(err) || w.by.IsZero() || !w.clock.Now().Before(w.by) {
 		return false
 	}
-	_ = w.SetDeadline(w.clock.Deadline(w.by))
+	w.limit()
 	return true
 }
 
@@ -321,7 +331,12 @@ func (w *transport) Write(p []byte) (int, error) {
 		}
 		w.sent.Add(int64(n))
 		sent += n
-		stopped := w.early(err) || w.authed.Load() && sshreason.TimedOut(err) && w.clock.Now().Before(by)
+		stopped := false
+		if w.authed.Load() {
+			stopped = sshreason.TimedOut(err) && w.clock.Now().Before(by)
+		} else {
+			stopped = w.early(err)
+		}
 		if err != nil && !stopped {
 			w.writeFailed(err)
 		}

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 	"time"
 
 	"shoal/fleet"
@@ -164,5 +165,38 @@ func TestGivenUp(t *testing.T) {
 	_, err := w.Read(make([]byte, 1))
 	if reason, named := classify(err, w.ended()); reason != fleet.ReasonVanished {
 		t.Errorf("%s: %v", reason, named)
+	}
+}
+
+// A phase that begins or ends while a write waits neither takes the write's own time limit away nor extends it.
+func TestWriteEndsWhateverThePhase(t *testing.T) {
+	for name, next := range map[string]func(*transport){
+		"a phase without a limit": func(w *transport) { w.set(time.Time{}) },
+		"a longer phase":          func(w *transport) { w.until(time.Hour) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ours, theirs := net.Pipe() // which nobody reads
+				defer func() { _, _ = ours.Close(), theirs.Close() }()
+				w := newWire(ours, &ssh.Attempt{Progress: new(ssh.Progress)}, nil)
+				w.until(time.Minute)
+				w.authenticated()
+				began, ended := time.Now(), make(chan error, 1)
+				go func() {
+					_, err := w.Write([]byte("x"))
+					ended <- err
+				}()
+				synctest.Wait()
+				next(w)
+				select {
+				case err := <-ended:
+					if took := time.Since(began); !sshreason.TimedOut(err) || took != sshreason.WriteTimeout {
+						t.Errorf("%v after %v, want a timeout after %v", err, took, sshreason.WriteTimeout)
+					}
+				case <-time.After(2 * time.Hour):
+					t.Error("the write has not ended")
+				}
+			})
+		})
 	}
 }
