@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync/atomic"
 
 	xssh "golang.org/x/crypto/ssh"
@@ -37,6 +38,19 @@ type AgentConn interface {
 	// (draft-ietf-sshm-ssh-agent §3). There is always one; once ctx ends it is a failure.
 	Ask(ctx context.Context, request []byte) []byte
 	Close()
+}
+
+// AskAgent is [AgentConn.Ask], whose answer is a failure if it panics: it is called on goroutines where a panic
+// would end the program, because of what one host has asked.
+func (a *Attempt) AskAgent(ctx context.Context, c AgentConn, request []byte) (answer []byte) {
+	const failure = 5 // SSH_AGENT_FAILURE (draft-ietf-sshm-ssh-agent §6.1)
+	defer func() {
+		if p := recover(); p != nil {
+			a.Tell("a request of the host to the agent: panic: %v\n%s", p, debug.Stack())
+			answer = []byte{failure}
+		}
+	}()
+	return c.Ask(ctx, request)
 }
 
 // An AgentBinding proves that an SSH connection is one to the holder of a host key

@@ -154,8 +154,9 @@ func (f *agentForward) ask(n wire.Channel, c *agentChan) {
 	}
 	c.asking = true
 	f.session.link.client.Consumed(n, 4+len(request))
+	attempt := f.session.attempt
 	f.session.dialer.asking.Go(func() {
-		answer := agentAnswer{c, ssh.FrameAgent(c.conn.Ask(c.ctx, request))}
+		answer := agentAnswer{c, ssh.FrameAgent(attempt.AskAgent(c.ctx, c.conn, request))}
 		f.mu.Lock()
 		f.answers = append(f.answers, answer)
 		wake := f.wake

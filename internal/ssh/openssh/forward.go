@@ -90,7 +90,7 @@ func (f *forwarder) answer(c net.Conn) {
 		if _, err := io.ReadFull(c, request); err != nil {
 			return
 		}
-		if _, err := c.Write(ssh.FrameAgent(conn.Ask(f.ctx, request))); err != nil {
+		if _, err := c.Write(ssh.FrameAgent(f.attempt.AskAgent(f.ctx, conn, request))); err != nil {
 			return
 		}
 	}

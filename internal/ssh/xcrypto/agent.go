@@ -95,7 +95,7 @@ func (f *forwarding) answer(ch xssh.Channel) {
 		f.read(ch, requests)
 	})
 	for request := range requests {
-		_, err := ch.Write(ssh.FrameAgent(conn.Ask(ctx, request)))
+		_, err := ch.Write(ssh.FrameAgent(f.attempt.AskAgent(ctx, conn, request)))
 		f.queued.Add(-int64(len(request)))
 		if err != nil {
 			return
