@@ -352,14 +352,14 @@ func (d *Dialer) Dial(ctx context.Context, a *ssh.Attempt) (ssh.Conn, error) {
 	switch {
 	case !inTime:
 		return nil, sshreason.Interrupted(ctx, a)
-	case o.lost && !a.Execution.Left():
+	case o.lost && d.link.takeBack(&a.Execution): // the link may be there still
 		return d.dialLocal(ctx, a, fleet.DialHolder)
 	case o.lost:
 		return nil, r.gone()
 	case o.err != nil:
 		f := r.failure(ctx, o.err)
 		switch distrust := a.Target.Jump() != nil && o.connection.Why == fleet.DialHostKey; {
-		case a.Execution.Left() || ctx.Err() != nil:
+		case !d.link.takeBack(&a.Execution) || ctx.Err() != nil:
 		case f.Reason == fleet.ReasonHolderLost: // it has no room
 			return d.dialLocal(ctx, a, fleet.DialHolder)
 		case f.Reason == fleet.ReasonNoCommonAlgorithm, d.programHelps(ctx, a.Target, f):

@@ -31,7 +31,7 @@ type link struct {
 
 // A mark is a frame in a link's queue that hands a command over.
 type mark struct {
-	exec       *ssh.Execution
+	exec       *ssh.Execution // nil: it was taken back
 	start, end int
 	instead    []byte // is sent if the command is withdrawn: the other side waits
 }
@@ -63,6 +63,19 @@ func (l *link) sendData(k kind, id uint32, body func(*enc)) bool {
 // may withdraw it before; then the frame instead is sent, or nothing if it is nil.
 func (l *link) hand(k kind, id uint32, body func(*enc), exec *ssh.Execution, instead []byte) bool {
 	return l.queue(k, id, body, &mark{exec: exec, instead: instead}, false)
+}
+
+// takeBack keeps frames that hand exec's command over from being sent, and reports whether none may have been
+// received: the command may be handed to somebody else.
+func (l *link) takeBack(exec *ssh.Execution) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.marks {
+		if l.marks[i].exec == exec {
+			l.marks[i].exec = nil
+		}
+	}
+	return !exec.Left()
 }
 
 // frameOf returns a frame.
@@ -146,7 +159,7 @@ func writing(out []byte, marks []mark) ([]byte, []mark) {
 	kept := marks[:0]
 	for _, m := range marks {
 		whole = append(whole, out[from:m.start]...)
-		if from = m.end; m.exec.Writing() {
+		if from = m.end; m.exec != nil && m.exec.Writing() {
 			whole = append(whole, out[m.start:m.end]...)
 			kept = append(kept, mark{exec: m.exec, end: len(whole)})
 		} else {

@@ -99,3 +99,72 @@ func TestForgottenDial(t *testing.T) {
 		<-ended
 	})
 }
+
+// A lateYes dials nothing, once the holder has read what became of its question.
+type lateYes struct {
+	resume chan<- struct{}
+	answer <-chan error
+	t      *testing.T
+}
+
+func (l lateYes) Dial(_ context.Context, a *ssh.Attempt) (ssh.Conn, error) {
+	a.Execution.Connected()
+	close(l.resume)
+	if err := <-l.answer; err == nil {
+		l.t.Error("the command was handed over, and then dialled by the run")
+	}
+	return nil, a.Fail(a.Execution.Failed(), fleet.ReasonDialFailed, errors.New("nowhere"))
+}
+
+// A command that is dialled by the run, because the holder has not said in time what became of it, is not
+// handed to the holder as well by an answer that still waits to be sent.
+func TestTakenBackBeforeItIsDialled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		l := newLink(there)
+		resume, answer, ended := make(chan struct{}), make(chan error, 1), make(chan struct{})
+		notReading := func(id uint32) {
+			time.Sleep(2 * beat) // a ping is being written, and the answer waits behind it
+			l.send(kindAsk, 1, func(e *enc) { e.uint(uint64(id)); e.uint(uint64(askIntend)); e.uint(0); e.str("") })
+			for {
+				select {
+				case <-resume:
+					return
+				case <-time.After(beat):
+					l.send(kindPong, 0, nil)
+				}
+			}
+		}
+		go func() {
+			defer close(ended)
+			for from := newReader(there); ; {
+				f, err := from.next()
+				switch {
+				case err != nil:
+					return
+				case f.kind == kindHello:
+					l.send(kindWelcome, 0, func(e *enc) { e.uint(version); encodeRefusal(e, nil); e.bytes(nil) })
+				case f.kind == kindOpen:
+					notReading(f.id)
+				case f.kind == kindAnswer:
+					answer <- refusal(&f.body)
+				}
+			}
+		}()
+		k := &keys{}
+		d, err := New(t.Context(), here, Options{HostKeys: k, Identities: k, Local: lateYes{resume, answer, t}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := &ssh.Attempt{Progress: new(ssh.Progress), Target: ssh.Target{Target: fleet.Target{Host: fleet.Host{Name: "h"}, User: "u", Port: 22}}}
+		if end := run(t.Context(), d, a); end.Outcome != fleet.OutcomeNeverStarted || end.Reason != fleet.ReasonDialFailed {
+			t.Errorf("%+v, %+v", end, a.Connection)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		l.close(errors.New("over"))
+		l.writer.Wait()
+		<-ended
+	})
+}
