@@ -80,7 +80,7 @@ func (r *remote) reached(text string) {
 func (r *remote) intend(number uint32, at string) {
 	a := r.attempt
 	r.reached(at)
-	if f := a.Intend(); f != nil {
+	if f := r.recordIntent(); f != nil {
 		r.dialer.link.send(kindAnswer, number, func(e *enc) { encodeRefusal(e, f) })
 		return
 	}
@@ -93,6 +93,16 @@ func (r *remote) intend(number uint32, at string) {
 	a.Execution.Queue(1)
 	r.dialer.link.hand(kindAnswer, number, func(e *enc) { encodeRefusal(e, nil) }, &a.Execution,
 		frameOf(kindAnswer, number, func(e *enc) { encodeRefusal(e, errOver) }))
+}
+
+// recordIntent records the intent. A panic ends the attempt alone.
+func (r *remote) recordIntent() (f *fleet.Error) {
+	defer func() {
+		if p := recover(); p != nil {
+			f = r.attempt.Fail(r.attempt.Execution.Failed(), fleet.ReasonInternal, panicError(p))
+		}
+	}()
+	return r.attempt.Intend()
 }
 
 // released is told of a host key that was checked and proved nothing.

@@ -114,3 +114,15 @@ func TestAnswerPanics(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// So does one in what records its intent when the holder asks for it.
+func TestIntentPanics(t *testing.T) {
+	r := newRig(t, simfleet.Options{Hosts: 1})
+	a, _ := r.attempt(0, "echo must not run")
+	a.Hold = true
+	a.Intent = func() error { panic("a fault") }
+	if end := run(t.Context(), r.Dialer, a); end.Outcome != fleet.OutcomeNeverStarted || end.Reason != fleet.ReasonInternal {
+		t.Errorf("%+v", end)
+	}
+	r.ran(t, 0)
+}
