@@ -38,16 +38,16 @@ func newAppender(path string, o Options, read position) *appender {
 
 var errNotChecked = errors.New("a key is learned that was never accepted for this host")
 
-// write takes the lessons once the file is locked, adds them to it with one write of whole lines, and
-// sets the error of each. Lines that were added to the file meanwhile take precedence: an existing line
+// write takes the lessons once the file is locked, or cannot be, adds them to it with one write of whole
+// lines, and sets the error of each. Lines that were added to the file meanwhile take precedence: an existing line
 // is not written again, and a contradicting line makes the lesson fail. It reports false if ctx ended
 // before the file was locked; then it has taken nothing.
-func (a *appender) write(ctx context.Context, take func() []*lesson) (locked bool) {
+func (a *appender) write(ctx context.Context, take func(locked bool) []*lesson) (locked bool) {
 	f, err := a.lock(ctx)
 	if err != nil && ctx.Err() != nil {
 		return false
 	}
-	batch := take()
+	batch := take(err == nil)
 	if err == nil {
 		err = a.writeAndUnlock(f, batch)
 	}

@@ -17,6 +17,7 @@ import (
 	xssh "golang.org/x/crypto/ssh"
 
 	"shoal/fleet"
+	"shoal/internal/filelock"
 	"shoal/internal/ssh"
 )
 
@@ -371,6 +372,47 @@ func testPanicWhileWriting(inLock bool) func(t *testing.T) {
 			t.Errorf("the file has %q (%v), want %q", text, err, want)
 		}
 	}
+}
+
+// A login that comes while another one waits in vain for the file waits for it as long as that one did.
+func TestLateComersWaitForTheLockThemselves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := writeFile(t, "")
+		s, err := Open(Options{Files: []string{path}, Policy: AcceptNew})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lock, refused := s.learner.file.lock, make(chan struct{})
+		tries := 0
+		s.learner.file.lock = func(ctx context.Context) (lockedFile, error) {
+			if tries++; tries > 1 {
+				return lock(ctx)
+			}
+			<-refused
+			return nil, filelock.ErrLocked
+		}
+		var work sync.WaitGroup
+		accept := func(i uint64) *error {
+			to := fleet.Target{Host: fleet.Host{Name: fmt.Sprintf("h%d", i)}}
+			if err := s.Check(to, nil, numberedKey(t, i)); err != nil {
+				t.Error(err)
+			}
+			result := new(error)
+			work.Go(func() { *result = s.Accepted(context.Background(), to, numberedKey(t, i)) })
+			synctest.Wait()
+			return result
+		}
+		first, second := accept(1), accept(2)
+		close(refused)
+		work.Wait()
+		if reasonOf(*first) != fleet.ReasonStoreFailed || *second != nil {
+			t.Errorf("the one that waited: %v; the one that came then: %v", *first, *second)
+		}
+		text, err := os.ReadFile(path)
+		if want := lineOf("h2", numberedKey(t, 2)); err != nil || string(text) != want {
+			t.Errorf("the file has %q (%v), want %q", text, err, want)
+		}
+	})
 }
 
 // A waitingFile waits before it is first read.

@@ -38,6 +38,7 @@ type lesson struct {
 	key    ssh.PublicKey
 	err    error
 	done   bool
+	waited bool // for the file for as long as the leader
 	// wake receives one signal from the leader: this lesson is done, or it becomes the leader.
 	// Capacity 1, so that the leader does not block.
 	wake chan struct{}
@@ -171,13 +172,23 @@ var errNotWritten = errors.New("writing host keys down has failed")
 // leadership on, also if writing panics: the others would wait for ever. If ctx ends before the
 // file is free, the others wait on.
 func (l *learner) lead(ctx context.Context, me *lesson) {
+	l.mu.Lock()
+	for _, w := range l.waiting {
+		w.waited = true
+	}
+	l.mu.Unlock()
+
 	var batch []*lesson
 	written := false
 	defer func() { l.settle(me, batch, written) }()
-	locked := l.file.write(ctx, func() []*lesson {
+	locked := l.file.write(ctx, func(locked bool) []*lesson {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		batch, l.waiting = l.waiting, nil
+		n := len(l.waiting)
+		for !locked && !l.waiting[n-1].waited { // who came meanwhile waits as long
+			n--
+		}
+		batch, l.waiting = l.waiting[:n:n], slices.Clone(l.waiting[n:])
 		return batch
 	})
 	if !locked {
