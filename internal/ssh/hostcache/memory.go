@@ -53,7 +53,7 @@ type Cache struct {
 
 	mu    sync.RWMutex
 	table *table
-	puts  int // calls of Put
+	puts  int // calls of Put since Open, or the last Close
 }
 
 // Open reads the cache from the directory, which need not exist. It fails if the directory or
@@ -91,9 +91,9 @@ func (m *Cache) Get(endpoint string) (Entry, bool) {
 
 // Put replaces the entry of the endpoint. It ignores the entry's Day and sets it to today. It
 // ignores an endpoint of more than 320 bytes or with white space, and an entry beyond its
-// limits. Once it was called MaxHosts times, it ignores endpoints that are not known: of a run
-// over more hosts the first are kept, the same ones in the next run over them, instead of
-// those that happen to be the last.
+// limits. Once it was called MaxHosts times since Open or Close, it ignores endpoints that are not
+// known: of a run over more hosts the first are kept, the same ones in the next run over them,
+// instead of those that happen to be the last.
 func (m *Cache) Put(endpoint string, e Entry) {
 	if m == nil || !validEndpoint(endpoint) || !e.valid() {
 		return
@@ -154,6 +154,7 @@ type change struct {
 func (m *Cache) changes() (changed []change, lines int, compact bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.puts = 0 // what follows is of another run
 	exceeded := len(m.table.hosts) > m.opts.MaxHosts
 	m.table.shrink(m.opts.MaxHosts)
 	for endpoint, h := range m.table.hosts {

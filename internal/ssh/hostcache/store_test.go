@@ -288,6 +288,23 @@ func TestOfManyHostsTheFirstAreKept(t *testing.T) {
 	}
 }
 
+// A cache that serves many runs, as that of a process that holds connections, goes on to learn.
+func TestEachRunHasItsOwnFirst(t *testing.T) {
+	t.Parallel()
+	o := on(day0)
+	o.MaxHosts = 4
+	m := mustOpen(t, t.TempDir(), o)
+	for range 4 {
+		m.Put("known:22", sample)
+		mustClose(t, m)
+	}
+	m.Put("new:22", sample)
+	if _, known := m.Get("new:22"); !known {
+		t.Error("a host of the fifth run is not kept, though there is room")
+	}
+	mustClose(t, m)
+}
+
 // If the file is longer than the limit, its end is read.
 func TestTheEndOfAHugeFileIsRead(t *testing.T) {
 	t.Parallel()
