@@ -53,13 +53,14 @@ func (l *loader) load() *List {
 		l.sources("-w", l.opts.Hosts, take)
 	}
 	if first {
-		ofHosts, idles := l.apart(read), l.idles
+		ofHosts := l.apart(read)
+		idles := l.idles
 		l.idles = nil
-		l.exclude(all, rules, named)
+		l.exclude(all, rules, &known, named)
 		l.idles = append(l.idles, idles...)
 		l.problems.Join(ofHosts)
 	} else {
-		l.exclude(all, rules, nil)
+		l.exclude(all, rules, &known, nil)
 		read()
 	}
 	if !early {
@@ -93,7 +94,7 @@ func (l *loader) load() *List {
 
 // exclude reads Exclude. Its wildcards mean the hosts that Hosts name as well as those of the sources,
 // and its files bring neither hosts nor groups: what is left out is no source.
-func (l *loader) exclude(all expr.Groups, rules *exclusions, named []found) {
+func (l *loader) exclude(all expr.Groups, rules *exclusions, known *sourced, named []found) {
 	sources := l.universe
 	l.universe = new(limit.Universe)
 	defer func() { l.universe = sources }()
@@ -102,8 +103,31 @@ func (l *loader) exclude(all expr.Groups, rules *exclusions, named []found) {
 	for _, f := range named {
 		resolver.Also = append(resolver.Also, f.host.Name)
 	}
+	resolver.Also = append(resolver.Also, l.logins(known, named)...)
 	l.parse = resolver.Parse
 	l.sources("-x", l.opts.Exclude, func(f found) { rules.add(f.host) })
+}
+
+// logins returns other names of hosts that are written with a user or port: with both, of those that
+// Hosts or sources name, so that a wildcard may stand for either; and without, of those whose name in
+// an inventory has them.
+func (l *loader) logins(known *sourced, named []found) (names []string) {
+	for _, all := range [][]found{known.found, named} {
+		for _, f := range all {
+			if f.host.User != "" || f.host.Port != 0 {
+				names = append(names, f.host.String())
+			}
+		}
+	}
+	if l.ansibles == nil {
+		return names
+	}
+	for _, known := range l.ansibles.inv.Hosts() {
+		if h, err := ParseHost(known.Name); err == nil && h.Name != known.Name {
+			names = append(names, h.Name)
+		}
+	}
+	return names
 }
 
 // names returns the names by which the sources know a host that Hosts name, in another case or

@@ -29,7 +29,8 @@ type Options struct {
 	Hosts []string
 	// Exclude (-x) takes the same three forms. An entry without user or port
 	// excludes the host with any user or port. Wildcards match the names that Hosts
-	// spell as well as those of the sources.
+	// spell as well as those of the sources, with the user and port that are written
+	// there and without.
 	Exclude []string
 	// Files (--hostfile) are paths of host files; "-" is standard input.
 	Files []string

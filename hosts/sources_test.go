@@ -237,6 +237,15 @@ func TestExcludedHowever(t *testing.T) {
 		"a host of a file that the inventory does not know": {
 			o: hosts.Options{Files: []string{write(t, "new\n")}, Inventories: []string{inventory}, Patterns: []string{"all:!maint"}}, want: "new web2",
 		},
+		"a wildcard and a host of an inventory with a user": {
+			o: hosts.Options{Inventories: []string{inventory}, Exclude: []string{"w*"}}, want: "2001:db8::1",
+		},
+		"a wildcard behind a user": {
+			o: hosts.Options{Hosts: []string{"root@web[1-2],me@web3"}, Exclude: []string{"root@web*"}}, want: "me@web3",
+		},
+		"a wildcard behind a user, of a file": {
+			o: hosts.Options{Files: []string{write(t, "root@web[1-2]\nme@web3\n")}, Exclude: []string{"root@*"}}, want: "me@web3",
+		},
 		"another case":             {o: hosts.Options{Hosts: []string{"WEB2"}, Inventories: []string{inventory}, Patterns: []string{"web"}}, want: "WEB2"},
 		"behind ! in another case": {o: hosts.Options{Hosts: []string{"web[1-2]!WEB1"}}, want: "web2"},
 		"no host of a file of exclusions": {
