@@ -29,6 +29,10 @@ func tree() *cobra.Command {
 	run.Flags().String("password-file", "", "")
 	run.Flags().String("stdin-from", "", "")
 	run.Flags().String("metrics", "", "")
+	run.Flags().String("cluster", "", "")
+	run.Flags().String("nats-ca", "", "")
+	run.Flags().StringArray("hosts", nil, "")
+	run.Flags().StringArray("exclude", nil, "")
 	root.AddCommand(run)
 	return root
 }
@@ -69,6 +73,11 @@ func TestForeign(t *testing.T) {
 		"[defaults]\nhosts-from = 'x'\n":               "2: hosts-from may start programs here",
 		"[fleets.a]\nhost-key = 'insecure'\n":          "2: host-key may start programs here",
 		"[commands.a]\nscript = 'x'\n":                 "2: script may start programs here",
+		"[fleets.a]\ncluster = 'nats://x'\n":           "2: cluster may start programs here, or decides whom to trust",
+		"[defaults]\nnats-ca = 'x'\n":                  "2: nats-ca may start programs here, or decides whom to trust",
+		"[fleets.a]\nhosts = ['a', '^x']\n":            "2: hosts names a file of hosts",
+		"[defaults]\nexclude = '^x'\n":                 "2: exclude names a file of hosts",
+		"[fleets.a]\nhosts = 'a^b'\nexclude = 'c'\n":   "",
 		"[defaults]\npassword-file = 'x'\n":            "2: password-file has a file here written, or sent to hosts",
 		"[fleets.a]\nstdin-from = '~/.ssh/id'\n":       "2: stdin-from has a file here written, or sent to hosts",
 		"[defaults]\nmetrics = '~/.profile'\n":         "2: metrics has a file here written, or sent to hosts",

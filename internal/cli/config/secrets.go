@@ -17,7 +17,7 @@ var filing = []string{
 
 var trusting = []string{
 	"hosts-from", "inventory", "option", "config", "check", "on-change", "on-end", "script",
-	"host-key", "known-hosts", "forward-agent", "allow-signers", "hostfile",
+	"host-key", "known-hosts", "forward-agent", "allow-signers", "hostfile", "cluster", "nats-ca",
 }
 
 var secretWords = []string{"password", "passwd", "passphrase", "secret", "token", "credential", "private_key", "api_key", "apikey"}
@@ -50,6 +50,10 @@ func (c *checker) allowed(name string, texts []string) error {
 	}
 	for _, text := range texts {
 		switch name {
+		case "hosts", "exclude":
+			if c.file.foreign && strings.HasPrefix(text, "^") {
+				return fmt.Errorf("%s names a file of hosts, as hostfile does: only a file of yours or of root sets it", name)
+			}
 		case "env":
 			if variable, value, _ := strings.Cut(text, "="); value != "" && secretName(variable) {
 				return fmt.Errorf("the variable %s looks like a secret, and a configuration has none: env-secret names it, or a file", quote(variable))
