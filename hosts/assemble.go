@@ -75,7 +75,7 @@ func (l *loader) load() *List {
 	}
 	chosen := l.chosen(&known, named)
 	for _, f := range named {
-		if chosen == nil || !slices.ContainsFunc(l.names(&known, f.host), func(name string) bool { return !chosen[name] }) {
+		if chosen == nil || chosen.has(l.names(&known, f.host)...) {
 			l.choose(c, &known, f)
 		} else {
 			c.limited = true
@@ -83,7 +83,7 @@ func (l *loader) load() *List {
 	}
 	if len(l.opts.Hosts) == 0 {
 		for _, f := range known.found {
-			if chosen == nil || chosen[f.host.Name] {
+			if chosen == nil || chosen.has(f.host.Name) && !chosen.without(l.names(&known, f.host)...) {
 				l.addSourced(c, f)
 			}
 		}
@@ -130,21 +130,22 @@ func (l *loader) logins(known *sourced, named []found) (names []string) {
 	return names
 }
 
-// names returns the names by which the sources know a host that Hosts name, in another case or
-// with another user perhaps, or its own if they do not know it.
+// names returns the name of a host, and those by which the sources know it, in another case or with
+// another user perhaps.
 func (l *loader) names(known *sourced, h fleet.Host) (names []string) {
+	own := h.Name
 	if l.ansibles != nil {
 		if about := l.ansibles.host(h); about != nil {
 			names = append(names, about.Name)
+			if canonical(about.Name) == canonical(h.User+"@"+h.Name) { // another host than that without user
+				own = about.Name
+			}
 		}
 	}
 	for _, i := range known.byName[canonical(h.Name)] {
 		names = append(names, known.found[i].host.Name)
 	}
-	if names == nil {
-		names = append(names, h.Name)
-	}
-	return names
+	return append(names, own)
 }
 
 // apart runs read and returns its problems separately from the others.
@@ -370,29 +371,44 @@ func (l *loader) addSourced(c *collector, f found) (known bool) {
 	return err != nil || about != nil
 }
 
-// chosen returns the names that Patterns choose of the sources and of what Hosts name; nil means
-// all.
-func (l *loader) chosen(known *sourced, named []found) map[string]bool {
+// A choice is what Patterns choose by names; nil means all.
+type choice struct{ chosen, left map[string]bool } // left, which they leave out, are folded
+
+// has reports whether a host that has these names is chosen: by one of them, and left out by none.
+func (c *choice) has(names ...string) bool {
+	return !c.without(names...) && slices.ContainsFunc(names, func(name string) bool { return c.chosen[name] })
+}
+
+// without reports whether a host that has these names is left out.
+func (c *choice) without(names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return c.left[limit.Fold(name)] })
+}
+
+// chosen returns what Patterns choose of the sources and of what Hosts name.
+func (l *loader) chosen(known *sourced, named []found) *choice {
 	if len(l.opts.Patterns) == 0 {
 		return nil
 	}
 	for _, f := range named {
 		l.universe.AddHosts(l.names(known, f.host)...)
 	}
-	var names []string
+	c := &choice{chosen: make(map[string]bool), left: make(map[string]bool)}
+	var names, left []string
 	patterns, err := l.patterns()
 	if err == nil {
-		names, err = l.universe.Select(patterns...)
+		names, left, err = l.universe.Split(patterns...)
 	}
 	if err != nil {
 		l.failed(place{source: "--limit"}, strings.Join(l.opts.Patterns, " "), err)
-		return map[string]bool{}
+		return c
 	}
-	chosen := make(map[string]bool, len(names))
 	for _, name := range names {
-		chosen[name] = true
+		c.chosen[name] = true
 	}
-	return chosen
+	for _, name := range left {
+		c.left[limit.Fold(name)] = true
+	}
+	return c
 }
 
 // patterns returns Patterns with the lines of the file in place of each @FILE.
@@ -422,12 +438,12 @@ func (l *loader) patterns() ([]string, error) {
 }
 
 // addAnsible adds the hosts of the inventories, those that are chosen if chosen is not nil.
-func (l *loader) addAnsible(c *collector, chosen map[string]bool) {
+func (l *loader) addAnsible(c *collector, chosen *choice) {
 	if l.ansibles == nil {
 		return
 	}
 	for _, h := range l.ansibles.inv.Hosts() {
-		if chosen != nil && !chosen[h.Name] {
+		if chosen != nil && !chosen.has(h.Name) {
 			continue
 		}
 		at := place{h.Source, h.Line}

@@ -246,6 +246,17 @@ func TestExcludedHowever(t *testing.T) {
 		"a wildcard behind a user, of a file": {
 			o: hosts.Options{Files: []string{write(t, "root@web[1-2]\nme@web3\n")}, Exclude: []string{"root@*"}}, want: "me@web3",
 		},
+		"a host of a file that the inventory has with a user": {
+			o: hosts.Options{Files: []string{two}, Inventories: []string{inventory}, Patterns: []string{"all:!maint"}}, want: "web2 db1",
+		},
+		"a pattern that has the name without the user": {
+			o: hosts.Options{Hosts: []string{"web[1-2]"}, Inventories: []string{inventory}, Patterns: []string{"web?"}}, want: "ops@web1 web2",
+		},
+		"a pattern that has another host without the user": {
+			o: hosts.Options{
+				Hosts: []string{"ops@web1,web1"}, Inventories: []string{put(t, "hosts", "ops@web1\nweb1\n")}, Patterns: []string{"web1"},
+			}, want: "web1",
+		},
 		"another case":             {o: hosts.Options{Hosts: []string{"WEB2"}, Inventories: []string{inventory}, Patterns: []string{"web"}}, want: "WEB2"},
 		"behind ! in another case": {o: hosts.Options{Hosts: []string{"web[1-2]!WEB1"}}, want: "web2"},
 		"no host of a file of exclusions": {

@@ -27,11 +27,17 @@ import (
 // everything else; without anything else they count on all. A pattern that matches
 // nothing is an error. Errors have a method Hint() string.
 func (u *Universe) Select(patterns ...string) ([]string, error) {
+	chosen, _, err := u.Split(patterns...)
+	return chosen, err
+}
+
+// Split is Select, and returns the hosts that patterns behind ! leave out too.
+func (u *Universe) Split(patterns ...string) (chosen, left []string, err error) {
 	var include, keep, drop []string
 	for _, text := range patterns {
 		parts, err := split(text)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, p := range parts {
 			switch p[0] {
@@ -46,28 +52,30 @@ func (u *Universe) Select(patterns ...string) ([]string, error) {
 	}
 	if len(include) == 0 {
 		if len(keep)+len(drop) == 0 {
-			return nil, problem.Faultf("name a group or a host, or all", "no host pattern")
+			return nil, nil, problem.Faultf("name a group or a host, or all", "no host pattern")
 		}
 		include = []string{All}
 	}
-	var chosen set
+	var all set
 	for _, p := range include {
 		found, err := u.matched(p, false)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		chosen.add(found...)
+		all.add(found...)
 	}
 	for i, p := range append(keep, drop...) {
 		found, err := u.matched(p, i >= len(keep))
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		var other set
 		other.add(found...)
-		chosen.filter(&other, i < len(keep))
+		if all.filter(&other, i < len(keep)); i >= len(keep) {
+			left = append(left, found...)
+		}
 	}
-	return chosen.names, nil
+	return all.names, left, nil
 }
 
 var patternPart = regexp.MustCompile(`(?:[^\s:\[\]]|\[[^\]]*\])+`)
