@@ -150,7 +150,7 @@ func TestResolveAndResume(t *testing.T) {
 	}
 	code, stdout, stderr = f.shoal(t, "resolve", "last")
 	expect(t, "resolve", 0, code, stdout, stderr, "never started, and never will")
-	for _, flag := range []string{"--run-dir=/elsewhere", "--once=false", "-l=other", "-o=User=other"} {
+	for _, flag := range []string{"--run-dir=/elsewhere", "--once=false", "-l=other", "-o=User=other", "--cluster=nats://127.0.0.1:1"} {
 		code, stdout, stderr = f.shoal(t, "resume", flag, "last")
 		expect(t, "resume "+flag, 2, code, stdout, stderr, "cannot change when a run is resumed")
 	}

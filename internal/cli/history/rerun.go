@@ -214,8 +214,8 @@ func resume(ctx context.Context, f *againFlags, name string, stdio console.Stdio
 }
 
 // checkMarkers refuses flags with which resume would leave markers at another
-// place than resolve, collect and a later resume look for them: these go by what
-// the journal keeps of the run.
+// place than resolve, collect and a later resume look for them, or without the
+// address that a worker had dialled: these go by what the journal keeps of the run.
 func (f *againFlags) checkMarkers(e *run.Earlier) error {
 	names := []string{"once", "detach", "kill-on-cancel", "run-dir"}
 	was, err := run.RemoteOf(e.Info)
@@ -224,6 +224,9 @@ func (f *againFlags) checkMarkers(e *run.Earlier) error {
 	}
 	if was.Marked() {
 		names = append(names, "user", "port", "jump", "option", "become", "become-user", "become-method")
+		if s := e.Info.Settings; f.cluster.URL != "" && (s == nil || len(s.Flags["cluster"]) == 0) {
+			names = append(names, "cluster")
+		}
 	}
 	for _, name := range names {
 		if f.given.Changed(name) {
