@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -240,5 +241,30 @@ func TestFreeWorkerGetsAnother(t *testing.T) {
 		if h, _ := decode[hintOf](m.Data); h.Shard != want {
 			t.Errorf("shard %d, want %d", h.Shard, want)
 		}
+	}
+}
+
+// A worker that was there before the first run, so that NATS had no stream for its deliveries, takes shards
+// once a run begins, and not when it would try again by itself.
+func TestRunWakesWorker(t *testing.T) {
+	s := newSite(t, simfleet.Options{Hosts: 20})
+	conn := s.conn()
+	defer conn.Close()
+	asked, err := conn.nc.SubscribeSync("$JS.API.CONSUMER.>")
+	if err == nil {
+		err = conn.nc.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.worker("one", func(o *WorkerOptions) { o.again = time.Hour })
+	if _, err := asked.NextMsg(time.Minute); err != nil { // there is nothing to be delivered from
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // else it would not end if this fails
+	defer cancel()
+	results, _ := s.run(ctx, "echo {index}", nil)
+	if report := s.check(results); report.Outcomes[fleet.OutcomeOK] != s.hosts {
+		t.Errorf("outcomes %v", report.Outcomes)
 	}
 }

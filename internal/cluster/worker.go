@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,6 +41,7 @@ type WorkerOptions struct {
 	Notice func(string)
 
 	beat   time.Duration    // between two signs of life; 0 means beatEvery
+	again  time.Duration    // for tests: between two tries to get deliveries; 0 means triesEvery
 	noWork bool             // for tests: no delivery of WORK arrives
 	hook   func(*Record)    // for tests: see Log
 	now    func() time.Time // for tests: its clock; nil means time.Now
@@ -50,6 +52,9 @@ const (
 	// fetchWait is how long a worker with room waits for a delivery before it asks the
 	// coordinators themselves.
 	fetchWait = 2 * time.Second
+	// triesEvery is how long a worker that can have no deliveries waits before it tries to get them again: before the first
+	// run NATS has no stream for them. A run that begins wakes it.
+	triesEvery = time.Second
 	// maxBegins is how many shards a worker reads, checks and takes at once: each waits several times for the
 	// server and its disk, so that one after the other would not fill a large worker.
 	maxBegins = 8
@@ -72,6 +77,7 @@ type Worker struct {
 	begins   int              // shards that are being taken: it is not known yet how many hosts they have
 	leaving  bool             // nothing more is started
 	freed    chan struct{}    // capacity 1: signalled when busy or begins falls
+	called   chan struct{}    // capacity 1: signalled when somebody asks who is there, as runs that begin do
 
 	writing atomic.Int32 // see workerShard
 
@@ -107,6 +113,9 @@ func NewWorker(conn *Conn, o WorkerOptions) (*Worker, error) {
 	if o.beat == 0 {
 		o.beat = beatEvery
 	}
+	if o.again == 0 {
+		o.again = triesEvery
+	}
 	if o.now == nil {
 		o.now = time.Now
 	}
@@ -119,14 +128,21 @@ func NewWorker(conn *Conn, o WorkerOptions) (*Worker, error) {
 	}
 	return &Worker{
 		marks: taken, WorkerOptions: o, conn: conn, started: time.Now(), process: newNonce(),
-		sessions: make(map[sessionKey]*session), shards: make(map[hintOf]bool), took: make(map[hintOf]took), inputs: make(map[string]*kept), freed: make(chan struct{}, 1),
+		sessions: make(map[sessionKey]*session), shards: make(map[hintOf]bool), took: make(map[hintOf]took), inputs: make(map[string]*kept),
+		freed: make(chan struct{}, 1), called: make(chan struct{}, 1),
 	}, nil
 }
 
 // Run takes and runs shards until drain is closed; then it starts nothing more, waits for the
 // commands that run, and leaves other hosts to other workers. Ending ctx abandons the commands.
 func (w *Worker) Run(ctx context.Context, drain <-chan struct{}) error {
-	who, err := w.conn.nc.Subscribe("who", func(*nats.Msg) { w.tell(false) })
+	who, err := w.conn.nc.Subscribe("who", func(*nats.Msg) {
+		w.tell(false)
+		select {
+		case w.called <- struct{}{}:
+		default:
+		}
+	})
 	if err != nil {
 		return fmt.Errorf("listening for who is there: %w", err)
 	}
@@ -230,8 +246,17 @@ func (w *Worker) take(taking, running context.Context) {
 		}
 		w.began(0)
 		if consumer == nil {
-			_ = pause(taking, time.Second)
+			w.pauseUntilCalled(taking)
 		}
+	}
+}
+
+// pauseUntilCalled waits before another try to get deliveries.
+func (w *Worker) pauseUntilCalled(taking context.Context) {
+	select {
+	case <-w.called:
+	case <-time.After(w.again/2 + rand.N(w.again)): // as pause
+	case <-taking.Done():
 	}
 }
 
