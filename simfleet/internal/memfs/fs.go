@@ -124,8 +124,16 @@ func (n *node) child(c Cred, name string) *node {
 		}
 		return synthetic(e, n)
 	}
-	if i, ok := n.find(name); ok {
-		return n.entries[i].node
+	if len(n.entries) > 16 {
+		if i, ok := n.find(name); ok {
+			return n.entries[i].node
+		}
+		return nil
+	}
+	for i := range n.entries { // faster than what compares
+		if e := &n.entries[i]; e.name == name {
+			return e.node
+		}
 	}
 	return nil
 }
@@ -189,7 +197,7 @@ func (f *FS) walk(c Cred, path string, follow bool) (place, error) {
 	at := place{dir: f.root, node: f.root}
 	rest, links := path, 0
 	for {
-		rest = strings.TrimLeft(rest, "/")
+		rest = trimSlashes(rest)
 		if rest == "" {
 			break
 		}
@@ -213,7 +221,7 @@ func (f *FS) walk(c Cred, path string, follow bool) (place, error) {
 		default:
 			at = place{dir, name, dir.child(c, name)}
 		}
-		last := strings.TrimLeft(rest, "/") == ""
+		last := trimSlashes(rest) == ""
 		if n := at.node; n != nil && n.mode&fs.ModeSymlink != 0 && (!last || follow || more) {
 			if links++; links > maxLinks {
 				return place{}, ELOOP
@@ -234,6 +242,13 @@ func (f *FS) walk(c Cred, path string, follow bool) (place, error) {
 		}
 	}
 	return at, nil
+}
+
+func trimSlashes(path string) string {
+	for path != "" && path[0] == '/' {
+		path = path[1:]
+	}
+	return path
 }
 
 // existing is walk to something that is there.
@@ -567,6 +582,25 @@ func (f *FS) Stat(c Cred, path string, follow bool) (Info, error) {
 		return Info{}, err
 	}
 	return at.node.info(at.name), nil
+}
+
+// Executable is Stat of a file that c may execute. With EACCES it returns what is known of one that is there, of
+// which c may not, or that is a directory.
+func (f *FS) Executable(c Cred, path string) (Info, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at, err := f.walk(c, path, true)
+	if err == nil && at.node == nil {
+		err = ENOENT
+	}
+	if err != nil {
+		return Info{}, err
+	}
+	i := at.node.info(at.name)
+	if i.IsDir() || !at.node.allows(c, Exec) {
+		return i, EACCES
+	}
+	return i, nil
 }
 
 // Access reports whether c may do this with the file.

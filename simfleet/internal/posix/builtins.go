@@ -203,7 +203,7 @@ func (sh *shell) attribute(what string, args []string, do func(*variable), has f
 		}
 		v := sh.vars[name]
 		do(&v)
-		sh.vars[name] = v
+		sh.vars[name], sh.env = v, nil
 	}
 	return 0
 }
@@ -366,6 +366,7 @@ func (sh *shell) unset(args []string) int {
 			return 2
 		}
 		delete(sh.vars, name)
+		sh.env = nil
 	}
 	return 0
 }
@@ -387,7 +388,7 @@ func (sh *shell) cd(args []string) int {
 		return 2
 	}
 	sh.vars["OLDPWD"] = sh.vars["PWD"]
-	sh.vars["PWD"] = variable{value: dir, exported: true}
+	sh.vars["PWD"], sh.env = variable{value: dir, exported: true}, nil
 	if show {
 		sh.out("%s\n", dir)
 	}

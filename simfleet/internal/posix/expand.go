@@ -1,6 +1,7 @@
 package posix
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 
@@ -54,6 +55,8 @@ type expansion struct {
 	fields []field
 	now    field
 	begun  bool // now is a field, even if it is empty
+
+	room [2]piece // of the first field, which is most often the only one
 }
 
 func (sh *shell) expansion(split bool) *expansion {
@@ -61,7 +64,9 @@ func (sh *shell) expansion(split bool) *expansion {
 	if v, ok := sh.vars["IFS"]; ok {
 		ifs = v.value
 	}
-	return &expansion{sh: sh, split: split, ifs: ifs}
+	e := &expansion{sh: sh, split: split, ifs: ifs}
+	e.now = e.room[:0]
+	return e
 }
 
 func (e *expansion) end() {
@@ -234,12 +239,13 @@ func (sh *shell) get(name string) (value string, set bool) {
 		}
 		return strings.Join(sh.params, sep), len(sh.params) > 0
 	}
-	if n, err := strconv.Atoi(name); err == nil {
+	if name != "" && '0' <= name[0] && name[0] <= '9' {
+		n, err := strconv.Atoi(name)
+		if err != nil || n > len(sh.params) {
+			return "", false
+		}
 		if n == 0 {
 			return sh.arg0, true
-		}
-		if n < 0 || n > len(sh.params) {
-			return "", false
 		}
 		return sh.params[n-1], true
 	}
@@ -249,7 +255,7 @@ func (sh *shell) get(name string) (value string, set bool) {
 
 func (e *expansion) param(p *syntax.ParamExp, quoted bool) {
 	sh := e.sh
-	if p.Param == nil || p.Excl || p.Width || p.IsSet || p.Index != nil || p.Slice != nil || p.Repl != nil || p.Flags != nil {
+	if p.Param == nil || !isPlain(p) {
 		sh.fail(2, "Bad substitution")
 		return
 	}
@@ -350,10 +356,10 @@ func (sh *shell) trim(value, pattern string, op syntax.ParExpOperator) string {
 
 // fields expands words to fields, with pathnames.
 func (sh *shell) fields(words []*syntax.Word) []string {
-	var out []string
+	out := make([]string, 0, len(words))
 	for _, w := range words {
-		if text := w.Lit(); text != "" && !strings.ContainsAny(text, "\\~*?[") {
-			out = append(out, bytesOf(text))
+		if text, ok := sh.plainWord(w); ok {
+			out = append(out, text)
 			continue
 		}
 		e := sh.expansion(true)
@@ -377,6 +383,63 @@ func (sh *shell) fields(words []*syntax.Word) []string {
 	return out
 }
 
+// plainWord returns what a word expands to that needs none of the above: it is one field, no pattern, and
+// nothing in it is split. Most words are of this kind.
+func (sh *shell) plainWord(w *syntax.Word) (string, bool) {
+	if len(w.Parts) != 1 {
+		return "", false
+	}
+	switch part := w.Parts[0].(type) {
+	case *syntax.Lit:
+		return bytesOf(part.Value), part.Value == "[" || !strings.ContainsAny(part.Value, "\\~*?[")
+	case *syntax.SglQuoted:
+		return bytesOf(part.Value), true
+	case *syntax.DblQuoted:
+		return sh.plainParts(part.Parts)
+	}
+	return "", false
+}
+
+// plainParts is plainWord for what is between double quotes.
+func (sh *shell) plainParts(parts []syntax.WordPart) (string, bool) {
+	if len(parts) == 1 {
+		return sh.plainPart(parts[0])
+	}
+	var b strings.Builder
+	for _, part := range parts {
+		text, ok := sh.plainPart(part)
+		if !ok {
+			return "", false
+		}
+		b.WriteString(text)
+	}
+	return b.String(), true
+}
+
+func (sh *shell) plainPart(part syntax.WordPart) (string, bool) {
+	switch part := part.(type) {
+	case *syntax.Lit:
+		return bytesOf(part.Value), strings.IndexByte(part.Value, '\\') < 0
+	case *syntax.ParamExp:
+		return sh.plainParam(part)
+	}
+	return "", false
+}
+
+// plainParam returns the value of $name, unless it is $@, $* or an error.
+func (sh *shell) plainParam(p *syntax.ParamExp) (string, bool) {
+	if p.Param == nil || !isPlain(p) || p.Exp != nil || p.Length || p.Param.Value == "@" || p.Param.Value == "*" {
+		return "", false
+	}
+	value, set := sh.get(p.Param.Value)
+	return value, set || !sh.nounset
+}
+
+// isPlain reports whether p has nothing that POSIX does not know.
+func isPlain(p *syntax.ParamExp) bool {
+	return !p.Excl && !p.Width && !p.IsSet && p.Index == nil && p.Slice == nil && p.Repl == nil && p.Flags == nil
+}
+
 // single expands a word without splitting it.
 func (sh *shell) single(w *syntax.Word) field {
 	if w == nil {
@@ -387,8 +450,31 @@ func (sh *shell) single(w *syntax.Word) field {
 	return e.now
 }
 
-func (sh *shell) word(w *syntax.Word) string    { return sh.single(w).String() }
-func (sh *shell) pattern(w *syntax.Word) string { return sh.single(w).pattern() }
+func (sh *shell) word(w *syntax.Word) string {
+	if w == nil {
+		return ""
+	}
+	if text, ok := sh.plainWord(w); ok {
+		return text
+	}
+	if len(w.Parts) == 1 {
+		if p, is := w.Parts[0].(*syntax.ParamExp); is {
+			if text, ok := sh.plainParam(p); ok {
+				return text
+			}
+		}
+	}
+	return sh.single(w).String()
+}
+
+func (sh *shell) pattern(w *syntax.Word) string {
+	if w != nil && len(w.Parts) == 1 {
+		if lit, is := w.Parts[0].(*syntax.Lit); is && !strings.ContainsAny(lit.Value, "\\~") {
+			return bytesOf(lit.Value)
+		}
+	}
+	return sh.single(w).pattern()
+}
 
 // document is the text of a here-document.
 func (sh *shell) document(r *syntax.Redirect) string {
@@ -431,30 +517,65 @@ const (
 
 // substitute runs a command substitution.
 func (sh *shell) substitute(stmts []*syntax.Stmt) string {
+	if out, ok := sh.substituteBuiltin(stmts); ok {
+		return out
+	}
 	sub := sh.subshell()
 	if sub == nil {
 		return ""
 	}
-	r, w := newPipe()
+	q, r, w := newCapture()
 	defer r.release()
 	if old := sub.p.setFD(1, w); old != nil {
 		old.release()
 	}
-	sub.start(stmts...)
-	var out []byte
-	buf := make([]byte, 4096)
-	for {
-		n, err := r.read(sh.p, buf)
-		if out = append(out, buf[:n]...); err != nil {
-			break
-		}
-		if len(out) > maxText {
-			sh.fail(2, "Out of space")
-			return ""
-		}
+	sub.runHere(stmts...)
+	out, err := q.all(sh.p.done) // what was started in the background may still write
+	if err == nil && len(out) > maxText {
+		sh.fail(2, "Out of space")
+		return ""
 	}
 	sh.subst = sh.wait(sub.p)
+	return substituted(out)
+}
+
+func substituted(out []byte) string {
 	return strings.TrimRight(strings.ReplaceAll(string(out), "\x00", ""), "\n")
+}
+
+// harmlessBuiltins have no effect but their output, whatever their arguments; umask only without any.
+var harmlessBuiltins = map[string]bool{"echo": true, "printf": true, "pwd": true, "umask": true}
+
+// substituteBuiltin is substitute for one built-in that needs no process of its own.
+func (sh *shell) substituteBuiltin(stmts []*syntax.Stmt) (string, bool) {
+	if len(stmts) != 1 || len(stmts[0].Redirs) > 0 || stmts[0].Negated || stmts[0].Background || stmts[0].Coprocess || stmts[0].Disown {
+		return "", false
+	}
+	c, ok := stmts[0].Cmd.(*syntax.CallExpr)
+	if !ok || len(c.Assigns) > 0 || len(c.Args) == 0 || len(c.Args) > 8 {
+		return "", false
+	}
+	name := c.Args[0].Lit()
+	if _, isFunc := sh.funcs[name]; isFunc || !harmlessBuiltins[name] || name == "umask" && len(c.Args) > 1 {
+		return "", false
+	}
+	args := make([]string, 0, len(c.Args)-1)
+	for _, w := range c.Args[1:] {
+		text, ok := sh.plainWord(w)
+		if !ok || len(text) > pipeSize {
+			return "", false
+		}
+		args = append(args, text)
+	}
+	q, r, w := newCapture()
+	defer r.release()
+	old := sh.p.setFD(1, w)
+	sh.subst = sh.builtin(name, args)
+	if w := sh.p.setFD(1, old); w != nil {
+		w.release()
+	}
+	out, _ := q.all(sh.p.done)
+	return substituted(out), true
 }
 
 // arithm evaluates an arithmetic expression.
@@ -592,9 +713,16 @@ func (sh *shell) compute(op syntax.BinAritOperator, a, b int64) int64 {
 
 // glob returns the names that match a field, or nil.
 func (sh *shell) glob(f field) []string {
-	special := false
+	special, open := false, false // a [ begins something if there is a ] behind it
 	for _, p := range f {
-		special = special || !p.quoted && strings.ContainsAny(p.text, "*?[")
+		if p.quoted {
+			continue
+		}
+		text := p.text
+		if i := strings.IndexByte(text, '['); i >= 0 && !open {
+			open, text = true, text[i:]
+		}
+		special = special || open && strings.IndexByte(text, ']') >= 0 || strings.ContainsAny(p.text, "*?")
 	}
 	if !special || sh.noglob {
 		return nil
@@ -837,12 +965,12 @@ func find(p *proc, name, path string) (*program, int) {
 }
 
 func executable(p *proc, path string) (*program, int) {
-	i, err := p.host.FS.Stat(p.cred, path, true)
+	i, err := p.host.FS.Executable(p.cred, path)
 	switch {
+	case errors.Is(err, memfs.EACCES) && i.Links > 0:
+		return nil, 126
 	case err != nil:
 		return nil, 127
-	case i.IsDir() || p.host.FS.Access(p.cred, path, memfs.Exec) != nil:
-		return nil, 126
 	case i.Program == "sudo" && p.host.Sudo == "missing":
 		return nil, 127
 	case i.Program != "":

@@ -11,34 +11,38 @@ import (
 var parsed texts
 
 type texts struct {
-	mu   sync.Mutex
-	list map[string][]*syntax.Stmt
+	mu    sync.Mutex
+	long  map[string][]*syntax.Stmt
+	short map[string][]*syntax.Stmt
 }
 
-// Short texts are parsed quickly; when there are maxTexts, all are forgotten.
+// A text is long from longText bytes on. When there are as many of a kind as is the limit, all of it are
+// forgotten: short ones may each be of one host, and must not push out the scripts.
 const (
-	minText  = 512
-	maxTexts = 64
+	longText = 512
+	maxLong  = 64
+	maxShort = 512
 )
 
 func (t *texts) get(src string) ([]*syntax.Stmt, bool) {
-	if len(src) < minText {
-		return nil, false
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	list, ok := t.list[src]
+	list, ok := t.short[src]
+	if len(src) >= longText {
+		list, ok = t.long[src]
+	}
 	return list, ok
 }
 
 func (t *texts) put(src string, list []*syntax.Stmt) {
-	if len(src) < minText {
-		return
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.list == nil || len(t.list) >= maxTexts {
-		t.list = make(map[string][]*syntax.Stmt)
+	kind, limit := &t.short, maxShort
+	if len(src) >= longText {
+		kind, limit = &t.long, maxLong
 	}
-	t.list[src] = list
+	if *kind == nil || len(*kind) >= limit {
+		*kind = make(map[string][]*syntax.Stmt)
+	}
+	(*kind)[src] = list
 }

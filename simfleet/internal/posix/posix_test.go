@@ -94,6 +94,12 @@ var lines = []string{
 	"id -u >/dev/null; echo $?; [ -O . ]; echo $?; [ -w / ]; [ -r . ]; echo $?", "nohup sh -c 'kill -HUP $$; echo alive' 2>/dev/null", "setsid sh -c 'kill -0 -$$ && echo leads'", "false; eval 'echo $?'; false; eval ''; echo $?", "trap 'echo $?' EXIT; (exit 3); exit 5", "trap 'false' USR1; kill -USR1 $$; echo $?", "echo a & wait; { sleep 0; echo b; } & wait; echo c",
 	"exec 3>&1; x=$(echo in >&3; echo out); echo [$x]", "f() { cat; }; echo piped | f; f <<E\ndoc\nE", "cd /; pwd; cd -  >/dev/null; cd nope 2>/dev/null; echo $?", "set -- a b; f() { echo $1; shift; echo $1; }; f x y; echo $1", "touch -d @1000 old; [ old -ot . ]; echo $?; date -u -r old >/dev/null 2>&1; date +%s | grep -c '^[0-9]*$'",
 	"timeout 5 echo x; timeout 0.1 sleep 5; echo $?", "env X=1 sh -c 'echo $X'; printenv NOPE; echo $?", "echo abc | tr -d b; echo abc | tr a-c A-C; echo aabb | tr -s a", "x=a; case $x in \"$x\") echo same;; esac; case a.b in *.*) echo dot;; esac; case '[' in [[]) echo br;; esac; case - in [a-]) echo dash;; esac",
+	"x=$(head -c 200000 /dev/zero | tr '\\0' a); echo ${#x}; x=$(seq 30000); echo ${#x}", "x=$( (sleep 0.1; echo late) & echo early); echo $x", "x=$(trap 'echo bye' EXIT; echo b); echo $x; $(exit 3); echo $?; x=$(echo a; exit 4); echo $? $x",
+	"export A=1; x=$(env | grep ^A=); A=2; echo $x; env | grep ^A=; unset A; env | grep -c ^A=; A=3 env | grep ^A=; env | grep -c ^A=", "A=1; f() { local A=9; export A; env | grep ^A=; }; f; env | grep -c ^A=; export A; cd /; env | grep ^PWD=",
+	"umask 027; x=$(umask); umask 077; echo $x $(umask); x=$(umask 000); umask", "printf() { echo mine; }; echo $(printf x); x=$(printf %b 'a\\0101\n\n'); echo $? \"[$x]\"; echo $(pwd >/dev/null)$(echo $(echo $(echo deep)))",
+	"touch [ [a a; echo [ ; echo [a ; echo [a] ; echo \"[\"a]; echo [\"a]\"; x='['; echo $x ${x}a] a[; set -f; echo [a]", "'echo' 'a b'c'd' ''e; 'if' 2>/dev/null; echo $?; exec 'echo' 'a  b' '' c", "set -- a 'b c'; echo \"$#$1\" \"x$1y$2z\" \"$*\"; echo \"p$@q\"; x='a*'; echo \"$x/$1\"; echo \"$x\\$1\"",
+	"x=$(mkdir q && ls -d q; mkdir q 2>/dev/null; echo $?); echo $x; mv nope q 2>/dev/null; echo $?; wc -l <nope 2>/dev/null; echo $?; (exit 4); echo `wc -c </dev/null` $?", "set -u; echo \"$x\" 2>/dev/null; echo never", "eval 'echo a' 'b'; eval 'echo a' 'b'; x='echo $y'; y=1; eval \"$x\"; y=2; eval \"$x\"; sh -c 'f() { echo f; }; f'; f 2>/dev/null; echo $?",
+	"echo a >f; cat f | { x=$(cat); echo got $x; }; echo in | { read y; x=$(cat); echo $y [$x]; }; x=$(sha256sum <f | cut -c1-8); echo $x", "!", "exec", "exec 'nope' 2>/dev/null; echo never", "echo 'not closed", "echo a'b' c;echo d",
 }
 
 // TestLikeDash runs each line by dash too, in an empty directory.
@@ -140,6 +146,11 @@ func TestSignalsEndWaits(t *testing.T) {
 		// A trap does not end a foreground process; KILL ends the shell alone.
 		got = h.run(t, "trap 'echo late' TERM; (sleep 1; kill $$) & sleep 5; echo after", "")
 		if want := "late\nafter\n"; got.stdout != want {
+			t.Errorf("got %q, want %q", got.stdout, want)
+		}
+		// What runs in the shell's place is killed alone: the shell goes on.
+		got = h.run(t, "(sleep 1; kill -9 $(cat pid)) & x=$(sh -c 'echo $PPID >pid'; sleep 50 >/dev/null 2>&1; echo never); echo $? [$x]", "")
+		if want := "137 []\n"; got.stdout != want {
 			t.Errorf("got %q, want %q", got.stdout, want)
 		}
 		got = h.run(t, "(sleep 1; kill -9 $$; sleep 1; echo orphan) & sleep 5; echo never", "")

@@ -3,6 +3,7 @@ package posix
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"shoal/simfleet/internal/memfs"
@@ -70,6 +71,9 @@ type proc struct {
 	user      string
 	fileLimit int64 // bytes; 0 means none
 
+	signalled atomic.Bool // pending is not empty
+	gone      atomic.Bool // done is closed, or about to be
+
 	mu      sync.Mutex // guards what follows
 	pgid    int
 	sid     int
@@ -82,14 +86,7 @@ type proc struct {
 	end     status
 }
 
-func (p *proc) isDead() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
-	}
-}
+func (p *proc) isDead() bool { return p.gone.Load() }
 
 // die ends the process; the first one counts.
 func (p *proc) die(s status) {
@@ -108,6 +105,7 @@ func (p *proc) die(s status) {
 			f.release()
 		}
 	}
+	p.gone.Store(true)
 	close(p.done)
 }
 
@@ -124,6 +122,7 @@ func (p *proc) signal(n int) {
 	case p.ignored&bit != 0:
 	case p.trapped&bit != 0:
 		p.pending |= bit
+		p.signalled.Store(true)
 		select {
 		case p.wake <- struct{}{}:
 		default:
@@ -138,6 +137,9 @@ func (p *proc) signal(n int) {
 
 // next takes a pending signal; 0 means that there is none.
 func (p *proc) next() int {
+	if !p.signalled.Load() { // after every statement
+		return 0
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for n := range signalNames {
@@ -146,6 +148,7 @@ func (p *proc) next() int {
 			return n
 		}
 	}
+	p.signalled.Store(false)
 	return 0
 }
 
@@ -271,7 +274,40 @@ func (p *proc) fork() *proc {
 
 // start runs main on the process's goroutine.
 func (p *proc) start(main func() int) {
-	p.host.work.Go(func() { p.die(status{code: uint8(main())}) })
+	p.host.work.Go(func() {
+		growStack()
+		p.die(status{code: uint8(main())})
+	})
+}
+
+// growStack makes the goroutine's stack as large as a script of some functions needs it, while there is nothing on
+// it: growing it step by step copies more and more frames.
+//
+//go:noinline
+func growStack() byte {
+	var frame [20 << 10]byte
+	return frame[time.Now().Nanosecond()%len(frame)]
+}
+
+// runHere runs main on this goroutine, which is another process's that waits for this one.
+func (p *proc) runHere(main func() int) { p.die(status{code: uint8(main())}) }
+
+// isReady reports whether reading and writing a descriptor never wait.
+func (p *proc) isReady(fd int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if fd >= len(p.fds) || p.fds[fd] == nil {
+		return true // it is an error
+	}
+	switch s := p.fds[fd].stream.(type) {
+	case regular, *text:
+		return true
+	case device:
+		return s == "null"
+	case writeEnd:
+		return s.capture
+	}
+	return false
 }
 
 // pause is the time that an access to a file takes.

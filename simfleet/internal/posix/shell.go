@@ -39,6 +39,7 @@ type shell struct {
 	arg0   string
 	params []string
 	vars   map[string]variable
+	env    map[string]string // of the exported ones; nil if one of them has changed
 	funcs  map[string]*syntax.Stmt
 	traps  map[int]string // by signal; 0 is the exit
 	locals []map[string]*variable
@@ -106,6 +107,15 @@ func (sh *shell) subshell() *shell {
 // start runs statements in the process of a subshell, to its end.
 func (sh *shell) start(list ...*syntax.Stmt) {
 	sh.p.start(func() int {
+		sh.conclude(list)
+		return sh.leave()
+	})
+}
+
+// runHere is start on this goroutine, which comes back when the subshell has ended. Its output must not wait for
+// this shell.
+func (sh *shell) runHere(list ...*syntax.Stmt) {
+	sh.p.runHere(func() int {
 		sh.conclude(list)
 		return sh.leave()
 	})
@@ -215,17 +225,31 @@ func (sh *shell) parse(src string, whole bool) {
 	final := sh.final
 	sh.final = nil // what ends the process is no statement of this text, which may be shared
 	defer func() { sh.final = final }()
-	if list, ok := parsed.get(src); ok && !whole {
-		if len(list) == 0 {
-			sh.status = 0
-		}
-		sh.stmts(list)
-		sh.runTraps()
-		return
+	run := sh.stmts
+	if whole {
+		run = sh.conclude
 	}
-	parser := syntax.NewParser(syntax.Variant(syntax.LangPOSIX))
+	shared := !whole || len(src) < longText // a long line is of one host: what all get is within it
+	if shared {
+		if list, ok := parsed.get(src); ok {
+			if len(list) == 0 {
+				sh.status = 0
+			}
+			run(list)
+			sh.runTraps()
+			return
+		}
+	}
 	var all, line []*syntax.Stmt // line is parsed and not yet run: it runs when all of it is right
 	any, stopped := false, false
+	if whole {
+		if stmt := simpleCommand(src); stmt != nil {
+			run([]*syntax.Stmt{stmt})
+			sh.runTraps()
+			return
+		}
+	}
+	parser := syntax.NewParser(syntax.Variant(syntax.LangPOSIX))
 	// Not a range loop: after an error in a here-document, StmtsSeq goes on when told
 	// to stop.
 	parser.StmtsSeq(strings.NewReader(latin1(src)))(func(stmt *syntax.Stmt, err error) bool {
@@ -257,12 +281,10 @@ func (sh *shell) parse(src string, whole bool) {
 	if !any {
 		sh.status = 0
 	}
-	if whole {
-		sh.conclude(line)
-	} else {
+	if shared {
 		parsed.put(src, all)
-		sh.stmts(line)
 	}
+	run(line)
 	sh.runTraps()
 }
 
@@ -627,7 +649,7 @@ func (sh *shell) call(c *syntax.CallExpr, inPlace bool) {
 		}
 		v := sh.vars[a.Name.Value]
 		v.exported = true
-		sh.vars[a.Name.Value] = v
+		sh.vars[a.Name.Value], sh.env = v, nil
 	}
 	sh.status = sh.run(name, args, inPlace)
 	sh.restore(saved)
@@ -652,8 +674,37 @@ func (sh *shell) run(name string, args []string, inPlace bool) int {
 		return 2
 	}
 	child.resetTraps()
-	child.start(func() int { return child.exec(prog, args, env) })
+	if child.isBrief(prog, args) {
+		child.runHere(func() int { return child.exec(prog, args, env) })
+	} else {
+		child.start(func() int { return child.exec(prog, args, env) })
+	}
 	return sh.wait(child)
+}
+
+// brief are the programs that do a bounded amount of work, and wait for nothing but files and the standard streams
+// that they use: with o they write to standard output, with i they read standard input if they have no operand.
+var brief = map[string]string{
+	"chmod": "", "chown": "", "ln": "", "mkdir": "", "mv": "", "rm": "", "rmdir": "", "touch": "",
+	"df": "o", "ls": "o", "readlink": "o", "stat": "o",
+	"sha256sum": "io", "wc": "io",
+}
+
+// isBrief reports whether a program comes to its end at once, so that whoever waits for it may run it on its own
+// goroutine: a process that is killed meanwhile is not seen to be dead before that. What it has to say
+// to standard error is short.
+func (p *proc) isBrief(prog *program, args []string) bool {
+	streams, ok := brief[prog.name]
+	if !ok || prog.script {
+		return false
+	}
+	reads := strings.Contains(streams, "i")
+	for _, arg := range args[1:] {
+		if reads && !strings.HasPrefix(arg, "-") { // a file may be a device
+			return false
+		}
+	}
+	return (!strings.Contains(streams, "o") || p.isReady(1)) && (!reads || p.isReady(0))
 }
 
 func (sh *shell) callFunc(body *syntax.Stmt, args []string) {
@@ -688,6 +739,7 @@ func (sh *shell) restore(saved map[string]*variable) {
 		} else {
 			sh.vars[name] = *v
 		}
+		sh.env = nil
 	}
 }
 
@@ -714,19 +766,24 @@ func (sh *shell) set(name, value string) bool {
 		sh.fail(2, "Out of space")
 		return false
 	}
-	v.value = value
+	if v.value = value; v.exported {
+		sh.env = nil
+	}
 	sh.vars[name] = v
 	return true
 }
 
+// environ returns the exported variables, which nobody changes.
 func (sh *shell) environ() map[string]string {
-	env := make(map[string]string, len(sh.vars))
-	for name, v := range sh.vars {
-		if v.exported {
-			env[name] = v.value
+	if sh.env == nil {
+		sh.env = make(map[string]string, 16)
+		for name, v := range sh.vars {
+			if v.exported {
+				sh.env[name] = v.value
+			}
 		}
 	}
-	return env
+	return sh.env
 }
 
 // An undo restores a descriptor.

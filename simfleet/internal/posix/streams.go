@@ -130,6 +130,8 @@ const pipeSize = 64 << 10
 
 // A pipe has two files: its ends.
 type pipe struct {
+	capture bool // of a command substitution
+
 	mu      sync.Mutex
 	buf     []byte
 	done    [2]bool       // the reading and the writing end are closed
@@ -144,6 +146,32 @@ type (
 func newPipe() (r, w *file) {
 	q := new(pipe)
 	return newFile(readEnd{q}), newFile(writeEnd{q})
+}
+
+// newCapture is newPipe for the output of a command substitution: a write never waits. What is beyond maxText fails.
+func newCapture() (q *pipe, r, w *file) {
+	q = &pipe{capture: true}
+	return q, newFile(readEnd{q}), newFile(writeEnd{q})
+}
+
+// all waits until nobody can write any more, or there are more than maxText bytes, and returns what was written.
+func (q *pipe) all(cancel <-chan struct{}) ([]byte, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for !q.done[1] && len(q.buf) <= maxText {
+		if err := q.wait(cancel); err != nil {
+			return q.buf, err
+		}
+	}
+	return q.buf, nil
+}
+
+// size is the number of bytes that the pipe holds.
+func (q *pipe) size() int {
+	if q.capture {
+		return maxText + 1
+	}
+	return pipeSize
 }
 
 // notify wakes those who wait; mu must be held.
@@ -207,7 +235,10 @@ func (q *pipe) put(cancel <-chan struct{}, b []byte) (n int, err error) {
 		if q.done[0] {
 			return n, memfs.EPIPE
 		}
-		room := min(pipeSize-len(q.buf), len(b))
+		room := min(q.size()-len(q.buf), len(b))
+		if room == 0 && q.capture {
+			return n, memfs.EPIPE
+		}
 		if room == 0 {
 			if err := q.wait(cancel); err != nil {
 				return n, err
