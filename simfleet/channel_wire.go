@@ -96,6 +96,22 @@ func (ch *wireChannel) tell(do func()) error {
 	return w.err
 }
 
+// together holds back what is to be sent until the result is called, so that it leaves at once. Nothing in between
+// may wait for the client.
+func (ch *wireChannel) together() (flush func()) {
+	w := ch.server
+	w.mu.Lock()
+	w.together++
+	w.mu.Unlock()
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.together--
+		w.flushLocked()
+		w.changed.Broadcast() // to settle
+	}
+}
+
 // Close closes the channel.
 func (ch *wireChannel) Close() error {
 	return ch.tell(func() { ch.server.server.CloseChannel(ch.number) })

@@ -140,12 +140,17 @@ func (s *session) onMachine(line string) shell.Exit {
 	}
 	code, signal := p.Exit()
 	exit := shell.Exit{Status: uint32(code), Signal: signal}
-	if s.behaviour.end == nil {
-		s.sendExit(exit) // sshd does not wait for the outputs either
-		s.told = true
-	}
 	stdout, stderr := p.Closed()
 	for _, closed := range []<-chan struct{}{stdout, stderr} {
+		select {
+		case <-closed:
+			continue
+		default:
+		}
+		if s.behaviour.end == nil && !s.told {
+			s.sendExit(exit) // sshd does not wait for the outputs either
+			s.told = true
+		}
 		select {
 		case <-closed:
 		case <-s.ctx.Done():

@@ -32,6 +32,7 @@ type wireServer struct {
 	loggedIn time.Time      // zero before
 	channels []*wireChannel // by number; nil: none
 	corked   bool           // whoever has the turn writes soon
+	together int            // calls of wireChannel.together that will
 	writing  bool           // somebody writes, without mu
 	memory   []byte         // for what is written next
 	answers  int            // to what floods asked
@@ -286,7 +287,7 @@ func (w *wireServer) User() string { return w.user }
 
 // settleLocked returns once everything is written. mu is held, and released meanwhile.
 func (w *wireServer) settleLocked() {
-	for w.flushLocked(); w.err == nil && (w.corked || w.writing); w.flushLocked() {
+	for w.flushLocked(); w.err == nil && (w.corked || w.together > 0 || w.writing); w.flushLocked() {
 		w.changed.Wait()
 	}
 }
@@ -307,7 +308,7 @@ func (w *wireServer) closeWrite() {
 // flushLocked writes what the server has to send. It returns when that is done, by whomever, or
 // the reader will do so. mu is held, and released meanwhile: flushed tells whether it was.
 func (w *wireServer) flushLocked() (flushed bool) {
-	for w.err == nil && !w.corked && len(w.server.Output()) > 0 {
+	for w.err == nil && !w.corked && w.together == 0 && len(w.server.Output()) > 0 {
 		flushed = true
 		if w.writing {
 			w.changed.Wait()

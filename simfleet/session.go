@@ -257,8 +257,11 @@ func (s *session) finish(exit shell.Exit) {
 	})
 }
 
-// endChannel is the end in order: status or signal, EOF, close.
+// endChannel is the end in order: status or signal, EOF, close. They leave together, as they do from sshd.
 func endChannel(s *session, exit shell.Exit) {
+	if ch, ok := s.Channel.(*wireChannel); ok {
+		defer ch.together()()
+	}
 	if !s.told {
 		s.sendExit(exit)
 	}

@@ -69,6 +69,9 @@ type Script struct{ list []simple }
 // Parse reports whether line is such a line: not one with a command, an option, a
 // file or a pattern that is not known here.
 func Parse(line string) (Script, bool) {
+	if name, _, more := strings.Cut(line, " "); more && isName(name) && commands[name] == nil {
+		return Script{}, false // it may be long, as what starts another shell is
+	}
 	p := parser{rest: line}
 	list, err := p.parse()
 	if err != nil || p.strange {
@@ -80,6 +83,16 @@ func Parse(line string) (Script, bool) {
 		}
 	}
 	return Script{list}, true
+}
+
+// isName reports whether the text is a word of letters, which is a command's name as it stands there.
+func isName(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c < 'a' || 'z' < c {
+			return false
+		}
+	}
+	return text != ""
 }
 
 // Quick reports whether the line waits for nothing and writes little more than its own length.
