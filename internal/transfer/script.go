@@ -24,8 +24,9 @@ _n=${2%% *};
 _d=${2#* };
 _u=$(umask);
 umask 077;
-_i=0; _z=$_u; while [ "$_z" ]; do _x=${_z#?}; _i=$(($_i*8+${_z%"$_x"})); _z=$_x; done;
-_w=0; _s=0; _v=1; _SE=; _k=0; _t=; _q=; _full=; _P=; _G=;
+case $_u in 0022|022) _i=18;; 0002|002) _i=2;; 0077|077) _i=63;; *)
+_i=0; _z=$_u; while [ "$_z" ]; do _x=${_z#?}; _i=$(($_i*8+${_z%"$_x"})); _z=$_x; done;; esac;
+_w=0 _s=0 _v=1 _SE= _k=0 _t= _q= _full= _P= _G=;
 say() { echo "shoal/1 $_n $*" >&3; };
 clean() { [ "$_t" ] && rm -rf "$_t"; _t=; };
 no() { _z=$1; clean; say no "$_z" $_k; exit 1; };
@@ -141,7 +142,7 @@ case $_z in /*) _p=$_z;; *) _p=${_p%/*}/$_z;; esac;
 done; };
 size() { _y=$(wc -c <"$1"); _y=${_y##* }; };
 same() { [ -L "$_p" ] && return 1; [ -f "$_p" ] && [ -r "$_p" ] && size "$_p" && [ "$_y" = $_L ] && sum "$_p" && [ "$_h" = $_D ]; };
-entry() { _k=$1; _L=$2; _D=$3; _M=$4; _T=$5; _S=$6; _K=$7; _B=$8; _R=$9;
+entry() { _k=$1 _L=$2 _D=$3 _M=$4 _T=$5 _S=$6 _K=$7 _B=$8 _R=$9;
 FOLLOW
 _q=${_p%/*}/;
 [ -d "$_p" ] && no is_directory;
