@@ -11,20 +11,27 @@ import (
 
 // FollowRun has the collector follow what a run needs, and returns the function that ends it.
 func FollowRun() (end func()) {
+	// A small run hardly collects, and of a large one's memory not half is garbage.
+	return start(32 << 20)
+}
+
+// FollowFleet is FollowRun for a simulated fleet, which is there to be measured against: its memory matters less
+// than its time, until its hosts have much in files.
+func FollowFleet() (end func()) { return start(512 << 20) }
+
+func start(room uint64) (end func()) {
 	stop, ended := make(chan struct{}), make(chan struct{})
-	go func() { follow(stop); close(ended) }()
+	go func() { follow(room, stop); close(ended) }()
 	return func() { close(stop); <-ended }
 }
 
-// follow sets how much may be allocated between two collections, unless the environment
+// follow sets how much may be allocated between two collections, see Percent, unless the environment
 // does, and returns memory to the system whenever the run allocates little: waiting for ten
 // thousand commands needs far less than starting them. It returns when stop is closed.
-func follow(stop <-chan struct{}) {
+func follow(room uint64, stop <-chan struct{}) {
 	const (
 		every = 2 * time.Second
 		quiet = 8 << 20 // bytes allocated per interval; keepalives alone stay below
-		// A small run hardly collects, and of a large one's memory not half is garbage.
-		room = 32 << 20
 	)
 	read := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"}}
 	metrics.Read(read)

@@ -22,6 +22,7 @@ import (
 	"shoal/hosts"
 	"shoal/hosts/expr"
 	"shoal/internal/cli/console"
+	"shoal/internal/collector"
 	"shoal/internal/hint"
 	"shoal/internal/plainfile"
 	"shoal/internal/ui"
@@ -158,6 +159,7 @@ func serveFleet(ctx context.Context, f *fleetFlags, stdio console.Stdio) (err er
 		opts.RecordNames = f.oracleFiles
 		defer func() { err = errors.Join(err, log.Err(), file.Close()) }()
 	}
+	defer collector.FollowFleet()()
 	fl, err := simfleet.Start(ctx, opts)
 	if err != nil {
 		return err
