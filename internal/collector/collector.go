@@ -11,7 +11,7 @@ import (
 
 // FollowRun has the collector follow what a run needs, and returns the function that ends it.
 func FollowRun() (end func()) {
-	// A small run hardly collects, and of a large one's memory not half is garbage.
+	// A small run hardly collects, and of a large one's memory a quarter at most is garbage.
 	return start(32 << 20)
 }
 
@@ -66,8 +66,8 @@ func follow(room uint64, stop <-chan struct{}) {
 }
 
 // Percent returns the value for debug.SetGCPercent with which room bytes may be allocated until the next
-// collection when live are in use after the last one: 50 at least, 400 at most.
+// collection when live are in use after the last one: 33 at least, 400 at most.
 func Percent(live, room uint64) int {
-	const least, most = 50, 400
+	const least, most = 33, 400
 	return int(max(least, min(most, room*100/max(live, 1))))
 }
