@@ -19,8 +19,8 @@ import (
 	"shoal/simfleet"
 )
 
-// limit is the time limit of each phase in BenchmarkMixed and BenchmarkAlone. A machine that a
-// thousand floods keep busy may reach it before the fault's own end: see check.
+// limit is the time limit of each phase in BenchmarkMixed and BenchmarkAlone. A thousand
+// floods on the link that they share may reach it before the fault's own end: see check.
 const limit = 5 * time.Second
 
 // BenchmarkMixed runs on 9,000 good hosts alone, and on them among 25 hosts for each fault of the
