@@ -3,11 +3,14 @@ package cluster
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"shoal/fleet"
 	"shoal/internal/cluster/hub"
@@ -260,6 +263,42 @@ func TestHubRestarts(t *testing.T) {
 	<-again
 	if report := s.check(results); report.Outcomes[fleet.OutcomeOK] != s.hosts {
 		t.Errorf("outcomes %v", report.Outcomes)
+	}
+}
+
+// Where a shard belongs is asked until it is told: a shard that was taken and then left for a hub that starts again
+// would wait for this worker.
+func TestOriginIsAskedAgain(t *testing.T) {
+	s := newSite(t, simfleet.Options{Hosts: 1})
+	conn := s.conn()
+	defer conn.Close()
+	if _, err := conn.createRun(t.Context(), "r"); err != nil {
+		t.Fatal(err)
+	}
+	shard := Shard{Run: "r", Pool: DefaultPool}
+	subject := originSubject(shard.Pool, shard.Run)
+	if err := conn.store(t.Context(), runStream(shard.Run), subject, []byte("origin")); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.stored(t.Context(), runStream(shard.Run), subject, 1, func(at *nats.MsgMetadata, _ *nats.Msg) error {
+		shard.Log = Origin{at.Sequence.Stream, at.Timestamp.UnixNano()}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s.hub.Close()
+	for conn.nc.IsConnected() {
+		runtime.Gosched()
+	}
+	checked := make(chan error)
+	go func() { checked <- conn.checkOrigin(t.Context(), &shard) }()
+	h, err := hub.Start(hub.Options{Listen: strings.TrimPrefix(s.hub.URL(), "nats://"), Dir: s.store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Close)
+	if err := <-checked; err != nil {
+		t.Error(err)
 	}
 }
 

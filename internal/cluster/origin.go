@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // An Origin tells the log that a shard was made for from another of its name: it is a message of the pool in the
@@ -41,15 +43,23 @@ func (c *Coordinator) origin(ctx context.Context, pool string) (Origin, error) {
 // errOtherLog means that a shard is in a log that it was not made for.
 var errOtherLog = errors.New("it was signed for another log of this name, which was removed")
 
-// checkOrigin returns errOtherLog for a shard in another log, and other errors where that cannot be told.
+// checkOrigin returns errOtherLog for a shard in another log, and other errors where that cannot be told. It tries until
+// ctx ends or the connection's patience.
 func (c *Conn) checkOrigin(ctx context.Context, s *Shard) error {
-	found := false
-	err := c.stored(ctx, runStream(s.Run), originSubject(s.Pool, s.Run), max(s.Log.Seq, 1), func(at *nats.MsgMetadata, _ *nats.Msg) error {
-		found = found || s.Log == Origin{at.Sequence.Stream, at.Timestamp.UnixNano()}
-		return nil
-	})
-	if err == nil && !found {
-		err = errOtherLog
+	for began := time.Now(); ; {
+		found := false
+		err := c.stored(ctx, runStream(s.Run), originSubject(s.Pool, s.Run), max(s.Log.Seq, 1), func(at *nats.MsgMetadata, _ *nats.Msg) error {
+			found = found || s.Log == Origin{at.Sequence.Stream, at.Timestamp.UnixNano()}
+			return nil
+		})
+		switch {
+		case err == nil && !found:
+			return errOtherLog
+		case err == nil, errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, errDamaged), time.Since(began) > c.patience:
+			return err
+		}
+		if pause(ctx, time.Second/2) != nil {
+			return err
+		}
 	}
-	return err
 }

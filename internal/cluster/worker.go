@@ -493,12 +493,17 @@ func (w *Worker) ask(ctx context.Context, run string, q question) (bool, error) 
 // it would wait for a worker that lives.
 func (w *Worker) giveUp(ctx context.Context, h hintOf, q question) {
 	q.Shard = h.Shard
-	long := w.conn.patience
-	if q.Leaves { // soon it does not live
-		long = requestTimeout
+	w.mu.Lock()
+	leaving := w.leaving
+	w.mu.Unlock()
+	long, absent := w.conn.patience, leaderless // the coordinator may be connecting again too
+	if leaving {                                // soon it does not live
+		long, absent = requestTimeout, 0
 	}
 	for began := time.Now(); time.Since(began) < long; {
-		if _, err := w.ask(ctx, h.Run, q); err == nil || errors.Is(err, nats.ErrNoResponders) || pause(ctx, time.Second) != nil {
+		_, err := w.ask(ctx, h.Run, q)
+		none := errors.Is(err, nats.ErrNoResponders) && time.Since(began) >= absent
+		if err == nil || none || pause(ctx, time.Second) != nil {
 			return
 		}
 	}
