@@ -108,6 +108,37 @@ func opened(run string, number int, indexes ...int) Record {
 	return Record{Kind: KindOpen, Body: joinSigned(encode(s), []byte("-----END SSH SIGNATURE-----\n"))}
 }
 
+// A shard whose opening is stored is open, also if a worker has taken it before the coordinator knows.
+func TestTakenBeforeItsOpeningIsKnown(t *testing.T) {
+	s := newSite(t, simfleet.Options{Hosts: 1})
+	conn := s.conn()
+	defer conn.Close()
+	if _, err := conn.createRun(t.Context(), "r"); err != nil {
+		t.Fatal(err)
+	}
+	l := conn.log(coordinatorName, DefaultPool, "r", 0)
+	l.hook = func(open *Record) {
+		_, err := l.publish(t.Context(), open.Encode()) // its answer is lost
+		if err != nil {
+			t.Fatal(err)
+		}
+		taking, err := conn.openLog(t.Context(), "w", DefaultPool, "r", 0, mark{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := taking.Append(t.Context(), &Record{Kind: KindTake, Worker: "w"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open := opened("r", 0, 5)
+	if err := l.Append(t.Context(), &open); err != nil {
+		t.Error(err)
+	}
+	if l.Worker != "w" {
+		t.Errorf("the shard is with %q", l.Worker)
+	}
+}
+
 // A host that did not run in a shard that was split, and that a later shard may have run, has one end: that of the
 // later shard. As never_started it would be run again.
 func TestAttachToSplitShard(t *testing.T) {
