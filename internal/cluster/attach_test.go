@@ -110,12 +110,7 @@ func opened(run string, number int, indexes ...int) Record {
 
 // A shard whose opening is stored is open, also if a worker has taken it before the coordinator knows.
 func TestTakenBeforeItsOpeningIsKnown(t *testing.T) {
-	s := newSite(t, simfleet.Options{Hosts: 1})
-	conn := s.conn()
-	defer conn.Close()
-	if _, err := conn.createRun(t.Context(), "r"); err != nil {
-		t.Fatal(err)
-	}
+	_, conn, _ := newRun(t)
 	l := conn.log(coordinatorName, DefaultPool, "r", 0)
 	l.hook = func(open *Record) {
 		_, err := l.publish(t.Context(), open.Encode()) // its answer is lost
@@ -142,12 +137,7 @@ func TestTakenBeforeItsOpeningIsKnown(t *testing.T) {
 // A host that did not run in a shard that was split, and that a later shard may have run, has one end: that of the
 // later shard. As never_started it would be run again.
 func TestAttachToSplitShard(t *testing.T) {
-	s := newSite(t, simfleet.Options{Hosts: 1})
-	conn := s.conn()
-	defer conn.Close()
-	if _, err := conn.createRun(t.Context(), "r"); err != nil {
-		t.Fatal(err)
-	}
+	_, conn, _ := newRun(t)
 	begun := conn.pack.encode(&Work{Intents: []int{0}})[0]
 	logRecords(t, conn, "r",
 		[]Record{opened("r", 0, 5, 6), {Kind: KindClose, Epoch: 1}},
@@ -174,12 +164,7 @@ func TestAttachToSplitShard(t *testing.T) {
 
 // Results end when the commands are abandoned, though NATS is away.
 func TestAttachedAbortsWithoutNATS(t *testing.T) {
-	s := newSite(t, simfleet.Options{Hosts: 1})
-	conn := s.conn()
-	defer conn.Close()
-	if _, err := conn.createRun(t.Context(), "r"); err != nil {
-		t.Fatal(err)
-	}
+	s, conn, _ := newRun(t)
 	logRecords(t, conn, "r", []Record{opened("r", 0, 0), {Kind: KindTake, Epoch: 1, Worker: "w"}})
 	c, err := NewCoordinator(conn, CoordinatorOptions{})
 	if err != nil {
@@ -223,13 +208,7 @@ func TestAttachToManyShards(t *testing.T) {
 
 // The log of a run is removed before whoever attached has read it: nothing more can come.
 func TestAttachedLogRemoved(t *testing.T) {
-	s := newSite(t, simfleet.Options{Hosts: 1})
-	conn := s.conn()
-	defer conn.Close()
-	stream, err := conn.createRun(t.Context(), "r")
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, conn, stream := newRun(t)
 	if err := conn.js.DeleteStream(t.Context(), runStream("r")); err != nil {
 		t.Fatal(err)
 	}
@@ -249,12 +228,7 @@ func TestAttachedLogRemoved(t *testing.T) {
 
 // A worker of another pool has written where a shard will be: whoever attaches does not take the shard for one of that pool.
 func TestAttachToShardOfItsPool(t *testing.T) {
-	s := newSite(t, simfleet.Options{Hosts: 1})
-	conn := s.conn()
-	defer conn.Close()
-	if _, err := conn.createRun(t.Context(), "r"); err != nil {
-		t.Fatal(err)
-	}
+	_, conn, _ := newRun(t)
 	if _, err := conn.js.Publish(t.Context(), logSubject("other", "r", 0, "evil"), (&Record{Kind: KindTake, Epoch: 1, Worker: "evil"}).Encode()); err != nil {
 		t.Fatal(err)
 	}

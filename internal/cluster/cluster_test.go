@@ -123,6 +123,19 @@ func (s *site) conn() *Conn {
 	return c
 }
 
+// newRun is newSite with one host and the streams of the run "r", and a connection to its hub.
+func newRun(t *testing.T) (s *site, conn *Conn, stream jetstream.Stream) {
+	t.Helper()
+	s = newSite(t, simfleet.Options{Hosts: 1})
+	conn = s.conn()
+	t.Cleanup(conn.Close)
+	stream, err := conn.createRun(t.Context(), "r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, conn, stream
+}
+
 // worker starts a worker; the returned function makes it leave, waits for it, and may be called again.
 func (s *site) worker(name string, change func(*WorkerOptions)) (leave func()) {
 	s.t.Helper()

@@ -155,10 +155,23 @@ func checkURL(o ConnectOptions) error {
 	return nil
 }
 
+// signal signals a channel of capacity 1, whose receiver then looks at all that there is.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // it was signalled
+	}
+}
+
 // pause waits a random time around d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
+func pause(ctx context.Context, d time.Duration) error { return pauseUntil(ctx, d, nil) }
+
+// pauseUntil is pause, which a signal on woken ends too.
+func pauseUntil(ctx context.Context, d time.Duration, woken <-chan struct{}) error {
 	select {
 	case <-time.After(d/2 + rand.N(d)):
+		return nil
+	case <-woken:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

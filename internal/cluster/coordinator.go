@@ -324,9 +324,4 @@ func (c *Coordinator) tellState() {
 	}
 }
 
-func (c *Coordinator) signal() {
-	select {
-	case c.kick <- struct{}{}:
-	default:
-	}
-}
+func (c *Coordinator) signal() { signal(c.kick) }

@@ -269,12 +269,7 @@ func TestHubRestarts(t *testing.T) {
 // Where a shard belongs is asked until it is told: a shard that was taken and then left for a hub that starts again
 // would wait for this worker.
 func TestOriginIsAskedAgain(t *testing.T) {
-	s := newSite(t, simfleet.Options{Hosts: 1})
-	conn := s.conn()
-	defer conn.Close()
-	if _, err := conn.createRun(t.Context(), "r"); err != nil {
-		t.Fatal(err)
-	}
+	s, conn, _ := newRun(t)
 	shard := Shard{Run: "r", Pool: DefaultPool}
 	subject := originSubject(shard.Pool, shard.Run)
 	if err := conn.store(t.Context(), runStream(shard.Run), subject, []byte("origin")); err != nil {
@@ -365,13 +360,7 @@ func TestNATSStaysAway(t *testing.T) {
 // A worker takes no shard again whose log is not the one that it has written, as long as that one, and
 // with a record of the same number.
 func TestShardReplayedToItsWorker(t *testing.T) {
-	s := newSite(t, simfleet.Options{Hosts: 1})
-	conn := s.conn()
-	defer conn.Close()
-	stream, err := conn.createRun(t.Context(), "r")
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, conn, stream := newRun(t)
 	open := func() *Log {
 		shard := Shard{Format: ShardFormat, Run: "r", Pool: "p", Made: time.Now(), Expires: time.Now().Add(time.Hour)}
 		shard.Hosts = []Host{{Host: fleet.Host{Name: "h"}, User: "u", Port: 22, Command: []byte("true")}}

@@ -172,12 +172,7 @@ func TestRunIsStoppedByItsCoordinatorOnly(t *testing.T) {
 func TestShardOfAnotherVersion(t *testing.T) {
 	for format, says := range map[int]string{ShardFormat - 1: "an older shoal", ShardFormat + 1: "a newer shoal"} {
 		t.Run(says, func(t *testing.T) {
-			s := newSite(t, simfleet.Options{Hosts: 1})
-			conn := s.conn()
-			defer conn.Close()
-			if _, err := conn.createRun(t.Context(), "r"); err != nil {
-				t.Fatal(err)
-			}
+			s, conn, _ := newRun(t)
 			shard := fmt.Sprintf(`{"format":%d,"run":"r","shard":0,"pool":"default","what_else":1,"hosts":[]}`, format)
 			logRecords(t, conn, "r", []Record{{Kind: KindOpen, Body: joinSigned([]byte(shard), []byte("-----END SSH SIGNATURE-----\n"))}, {Kind: KindTake, Epoch: 1, Worker: "w"}})
 			refused := make(chan question, 1)

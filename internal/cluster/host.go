@@ -161,10 +161,7 @@ func (h *host) abandon(cause error) {
 	c.mu.Unlock()
 	if !waits {
 		h.sent() // it is in a shard, or will be
-		select {
-		case c.given <- struct{}{}:
-		default: // it is woken
-		}
+		signal(c.given)
 		if !h.aside && errors.Is(cause, ssh.ErrByHand) {
 			return // the log will say whether it has begun
 		}

@@ -3,18 +3,11 @@ package cluster
 import (
 	"sync"
 	"testing"
-
-	"shoal/simfleet"
 )
 
 // Shards that begin at the same time have one copy of their input, which the last of them lets go.
 func TestInputsAreShared(t *testing.T) {
-	s := newSite(t, simfleet.Options{Hosts: 1})
-	conn := s.conn()
-	defer conn.Close()
-	if _, err := conn.createRun(t.Context(), "r"); err != nil {
-		t.Fatal(err)
-	}
+	_, conn, _ := newRun(t)
 	data := []byte("for all hosts")
 	in := Input{Digest: digest(data), Size: len(data)}
 	if err := conn.store(t.Context(), runStream("r"), dataSubject("p", "r", in.Digest), blobMessage(0, data)); err != nil {

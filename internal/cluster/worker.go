@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -138,10 +137,7 @@ func NewWorker(conn *Conn, o WorkerOptions) (*Worker, error) {
 func (w *Worker) Run(ctx context.Context, drain <-chan struct{}) error {
 	who, err := w.conn.nc.Subscribe("who", func(*nats.Msg) {
 		w.tell(false)
-		select {
-		case w.called <- struct{}{}:
-		default:
-		}
+		signal(w.called)
 	})
 	if err != nil {
 		return fmt.Errorf("listening for who is there: %w", err)
@@ -246,17 +242,8 @@ func (w *Worker) take(taking, running context.Context) {
 		}
 		w.began(0)
 		if consumer == nil {
-			w.pauseUntilCalled(taking)
+			_ = pauseUntil(taking, w.again, w.called)
 		}
-	}
-}
-
-// pauseUntilCalled waits before another try to get deliveries.
-func (w *Worker) pauseUntilCalled(taking context.Context) {
-	select {
-	case <-w.called:
-	case <-time.After(w.again/2 + rand.N(w.again)): // as pause
-	case <-taking.Done():
 	}
 }
 
@@ -280,12 +267,7 @@ func (w *Worker) began(hosts int) {
 	w.free()
 }
 
-func (w *Worker) free() {
-	select {
-	case w.freed <- struct{}{}:
-	default:
-	}
-}
+func (w *Worker) free() { signal(w.freed) }
 
 // fetch waits for one delivery; nil: none came.
 func fetch(taking context.Context, consumer jetstream.Consumer) (hint jetstream.Msg, err error) {

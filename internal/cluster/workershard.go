@@ -101,20 +101,10 @@ func newWorkerShard(log *Log, remaining []int, writing *atomic.Int32) *workerSha
 	return s
 }
 
-func (s *workerShard) signal() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
+func (s *workerShard) signal() { signal(s.wake) }
 
 // signalHurry has the writer look again how long it waits.
-func (s *workerShard) signalHurry() {
-	select {
-	case s.hurry <- struct{}{}:
-	default:
-	}
-}
+func (s *workerShard) signalHurry() { signal(s.hurry) }
 
 // intend returns when the intent for a host, with the address that was dialled if it has a name, is in the
 // log. If it fails, the command must not be sent.
