@@ -60,25 +60,34 @@ func TestDrainIsToldOnce(t *testing.T) {
 	}
 }
 
+// playHolder greets, and has handle do what follows with each other frame that comes, until there is no more.
+func playHolder(l *link, conn net.Conn, handle func(frame)) {
+	for from := newReader(conn); ; {
+		f, err := from.next()
+		switch {
+		case err != nil:
+			return
+		case f.kind == kindHello:
+			l.send(kindWelcome, 0, func(e *enc) { e.uint(version); encodeRefusal(e, nil); e.bytes(nil) })
+		default:
+			handle(f)
+		}
+	}
+}
+
 // A holder that lives, and says nothing of an attempt for longer than all deadlines together, is not waited for.
 func TestForgottenDial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		here, there := net.Pipe()
 		l := newLink(there)
 		ended := make(chan struct{})
-		go func() { // a holder that only answers pings
+		go func() {
 			defer close(ended)
-			for from := newReader(there); ; {
-				f, err := from.next()
-				switch {
-				case err != nil:
-					return
-				case f.kind == kindHello:
-					l.send(kindWelcome, 0, func(e *enc) { e.uint(version); encodeRefusal(e, nil); e.bytes(nil) })
-				case f.kind == kindPing:
+			playHolder(l, there, func(f frame) {
+				if f.kind == kindPing { // all that it answers
 					l.send(kindPong, 0, nil)
 				}
-			}
+			})
 		}()
 		k := &keys{}
 		d, err := New(t.Context(), here, Options{HostKeys: k, Identities: k, Local: nowhere{}})
@@ -137,19 +146,14 @@ func TestTakenBackBeforeItIsDialled(t *testing.T) {
 		}
 		go func() {
 			defer close(ended)
-			for from := newReader(there); ; {
-				f, err := from.next()
-				switch {
-				case err != nil:
-					return
-				case f.kind == kindHello:
-					l.send(kindWelcome, 0, func(e *enc) { e.uint(version); encodeRefusal(e, nil); e.bytes(nil) })
-				case f.kind == kindOpen:
+			playHolder(l, there, func(f frame) {
+				switch f.kind {
+				case kindOpen:
 					notReading(f.id)
-				case f.kind == kindAnswer:
+				case kindAnswer:
 					answer <- refusal(&f.body)
 				}
-			}
+			})
 		}()
 		k := &keys{}
 		d, err := New(t.Context(), here, Options{HostKeys: k, Identities: k, Local: lateYes{resume, answer, t}})
