@@ -120,11 +120,6 @@ func Inquire(ctx context.Context, j *journal.Journal, info *journal.RunInfo, sel
 	return q, nil
 }
 
-// byWorkers reports whether workers have sent the run's commands.
-func (q *Inquiry) byWorkers() bool {
-	return q.Info.Settings != nil && q.Info.Settings.Flags["cluster"] != nil
-}
-
 // Become returns the user as whom the commands ran, who has the markers; nil means the account.
 // Passwords may be added before Reach.
 func (q *Inquiry) Become() *become.Options { return q.remote.Become }

@@ -373,6 +373,11 @@ func Reopen(ctx context.Context, info *journal.RunInfo, r *Remote) (closeAll fun
 	return closeAll, err
 }
 
+// ByWorkers reports whether workers have sent the commands of a run in the journal.
+func ByWorkers(info *journal.RunInfo) bool {
+	return info.Settings != nil && len(info.Settings.Flags["cluster"]) > 0
+}
+
 // RemoteOf returns how the commands of a run in the journal were wrapped.
 func RemoteOf(info *journal.RunInfo) (r Remote, err error) {
 	for name, flag := range map[string]*bool{optionOnce: &r.Once, optionKill: &r.KillOnCancel, optionDetach: &r.Detach} {

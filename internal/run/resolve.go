@@ -56,7 +56,7 @@ func (q *Inquiry) Resolve(ctx context.Context) iter.Seq2[Resolution, error] {
 		}, func(index int) (netip.AddrPort, error) {
 			i, session := ofTarget(index)
 			a := &q.asked[i]
-			return dialledBy(q.byWorkers(), a.entry.Target, q.Info.AddressOf(&a.entry, a.sessions[session]))
+			return dialledBy(ByWorkers(q.Info), a.entry.Target, q.Info.AddressOf(&a.entry, a.sessions[session]))
 		}) {
 			if err != nil {
 				yield(Resolution{}, err)

@@ -224,7 +224,7 @@ func (f *againFlags) checkMarkers(e *run.Earlier) error {
 	}
 	if was.Marked() {
 		names = append(names, "user", "port", "jump", "option", "become", "become-user", "become-method")
-		if s := e.Info.Settings; f.cluster.URL != "" && (s == nil || len(s.Flags["cluster"]) == 0) {
+		if f.cluster.URL != "" && !run.ByWorkers(e.Info) {
 			names = append(names, "cluster")
 		}
 	}
