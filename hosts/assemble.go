@@ -56,11 +56,11 @@ func (l *loader) load() *List {
 		ofHosts := l.apart(read)
 		idles := l.idles
 		l.idles = nil
-		l.exclude(all, rules, &known, named)
+		l.exclude(all, rules, l.spelt(&known, named))
 		l.idles = append(l.idles, idles...)
 		l.problems.Join(ofHosts)
 	} else {
-		l.exclude(all, rules, &known, nil)
+		l.exclude(all, rules, nil)
 		read()
 	}
 	if !early {
@@ -92,26 +92,25 @@ func (l *loader) load() *List {
 	return l.finish(c)
 }
 
-// exclude reads Exclude. Its wildcards mean the hosts that Hosts name as well as those of the sources,
-// and its files bring neither hosts nor groups: what is left out is no source.
-func (l *loader) exclude(all expr.Groups, rules *exclusions, known *sourced, named []found) {
+// exclude reads Exclude. Its wildcards mean these names as well as those of the sources, and its files
+// bring neither hosts nor groups: what is left out is no source.
+func (l *loader) exclude(all expr.Groups, rules *exclusions, also []string) {
 	sources := l.universe
 	l.universe = new(limit.Universe)
 	defer func() { l.universe = sources }()
 	resolver := expr.NewResolver(all)
-	resolver.AnyCase = true
-	for _, f := range named {
-		resolver.Also = append(resolver.Also, f.host.Name)
-	}
-	resolver.Also = append(resolver.Also, l.logins(known, named)...)
+	resolver.AnyCase, resolver.Also = true, also
 	l.parse = resolver.Parse
 	l.sources("-x", l.opts.Exclude, func(f found) { rules.add(f.host) })
 }
 
-// logins returns other names of hosts that are written with a user or port: with both, of those that
-// Hosts or sources name, so that a wildcard may stand for either; and without, of those whose name in
-// an inventory has them.
-func (l *loader) logins(known *sourced, named []found) (names []string) {
+// spelt returns what wildcards may stand for beside the names of the sources: the names of Hosts, those of
+// hosts that Hosts or sources write with a user or port, with both, and without, those of hosts whose name in an
+// inventory has them.
+func (l *loader) spelt(known *sourced, named []found) (names []string) {
+	for _, f := range named {
+		names = append(names, f.host.Name)
+	}
 	for _, all := range [][]found{known.found, named} {
 		for _, f := range all {
 			if f.host.User != "" || f.host.Port != 0 {
