@@ -101,12 +101,12 @@ func (ch *wireChannel) tell(do func()) error {
 func (ch *wireChannel) together() (flush func()) {
 	w := ch.server
 	w.mu.Lock()
-	w.together++
+	w.corked++
 	w.mu.Unlock()
 	return func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.together--
+		w.corked--
 		w.flushLocked()
 		w.changed.Broadcast() // to settle
 	}

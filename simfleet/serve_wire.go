@@ -31,8 +31,7 @@ type wireServer struct {
 	user     string         // who has logged in; "" before
 	loggedIn time.Time      // zero before
 	channels []*wireChannel // by number; nil: none
-	corked   bool           // whoever has the turn writes soon
-	together int            // calls of wireChannel.together that will
+	corked   int            // those who write soon: whoever has the turn, and who called wireChannel.together
 	writing  bool           // somebody writes, without mu
 	memory   []byte         // for what is written next
 	answers  int            // to what floods asked
@@ -123,12 +122,12 @@ func (w *wireServer) take(p []byte) bool {
 // process processes what was received, and reports whether the connection goes on. turn and mu are
 // held.
 func (w *wireServer) process() bool {
-	w.corked = true
+	w.corked++
 	defer w.changed.Broadcast() // to settle
 	for {
 		ev, err := w.server.Next()
 		if err != nil {
-			w.corked = false
+			w.corked--
 			w.flushLocked() // it may tell the client why
 			w.end(err)
 			return false
@@ -138,7 +137,7 @@ func (w *wireServer) process() bool {
 		}
 		w.handle(ev)
 	}
-	w.corked = false
+	w.corked--
 	w.flushLocked()
 	return w.err == nil
 }
@@ -287,7 +286,7 @@ func (w *wireServer) User() string { return w.user }
 
 // settleLocked returns once everything is written. mu is held, and released meanwhile.
 func (w *wireServer) settleLocked() {
-	for w.flushLocked(); w.err == nil && (w.corked || w.together > 0 || w.writing); w.flushLocked() {
+	for w.flushLocked(); w.err == nil && (w.corked > 0 || w.writing); w.flushLocked() {
 		w.changed.Wait()
 	}
 }
@@ -308,7 +307,7 @@ func (w *wireServer) closeWrite() {
 // flushLocked writes what the server has to send. It returns when that is done, by whomever, or
 // the reader will do so. mu is held, and released meanwhile: flushed tells whether it was.
 func (w *wireServer) flushLocked() (flushed bool) {
-	for w.err == nil && !w.corked && w.together == 0 && len(w.server.Output()) > 0 {
+	for w.err == nil && w.corked == 0 && len(w.server.Output()) > 0 {
 		flushed = true
 		if w.writing {
 			w.changed.Wait()

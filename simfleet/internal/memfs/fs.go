@@ -197,7 +197,7 @@ func (f *FS) walk(c Cred, path string, follow bool) (place, error) {
 	at := place{dir: f.root, node: f.root}
 	rest, links := path, 0
 	for {
-		rest = trimSlashes(rest)
+		rest = strings.TrimLeft(rest, "/")
 		if rest == "" {
 			break
 		}
@@ -221,7 +221,7 @@ func (f *FS) walk(c Cred, path string, follow bool) (place, error) {
 		default:
 			at = place{dir, name, dir.child(c, name)}
 		}
-		last := trimSlashes(rest) == ""
+		last := strings.TrimLeft(rest, "/") == ""
 		if n := at.node; n != nil && n.mode&fs.ModeSymlink != 0 && (!last || follow || more) {
 			if links++; links > maxLinks {
 				return place{}, ELOOP
@@ -244,20 +244,19 @@ func (f *FS) walk(c Cred, path string, follow bool) (place, error) {
 	return at, nil
 }
 
-func trimSlashes(path string) string {
-	for path != "" && path[0] == '/' {
-		path = path[1:]
-	}
-	return path
-}
-
 // existing is walk to something that is there.
 func (f *FS) existing(c Cred, path string, follow bool) (*node, error) {
+	at, err := f.placed(c, path, follow)
+	return at.node, err
+}
+
+// placed is existing, and tells where it is.
+func (f *FS) placed(c Cred, path string, follow bool) (place, error) {
 	at, err := f.walk(c, path, follow)
 	if err == nil && at.node == nil {
 		err = ENOENT
 	}
-	return at.node, err
+	return at, err
 }
 
 // vacant is walk to where something may be created or removed; the directory
@@ -574,10 +573,7 @@ func (f *FS) path(dir *node) string {
 func (f *FS) Stat(c Cred, path string, follow bool) (Info, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	at, err := f.walk(c, path, follow)
-	if err == nil && at.node == nil {
-		err = ENOENT
-	}
+	at, err := f.placed(c, path, follow)
 	if err != nil {
 		return Info{}, err
 	}
@@ -589,10 +585,7 @@ func (f *FS) Stat(c Cred, path string, follow bool) (Info, error) {
 func (f *FS) Executable(c Cred, path string) (Info, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	at, err := f.walk(c, path, true)
-	if err == nil && at.node == nil {
-		err = ENOENT
-	}
+	at, err := f.placed(c, path, true)
 	if err != nil {
 		return Info{}, err
 	}

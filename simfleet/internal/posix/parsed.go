@@ -24,23 +24,26 @@ const (
 	maxShort = 512
 )
 
+// kind returns the texts of the kind of src, and how many there may be.
+func (t *texts) kind(src string) (kind *map[string][]*syntax.Stmt, limit int) {
+	if len(src) >= longText {
+		return &t.long, maxLong
+	}
+	return &t.short, maxShort
+}
+
 func (t *texts) get(src string) ([]*syntax.Stmt, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	list, ok := t.short[src]
-	if len(src) >= longText {
-		list, ok = t.long[src]
-	}
+	kind, _ := t.kind(src)
+	list, ok := (*kind)[src]
 	return list, ok
 }
 
 func (t *texts) put(src string, list []*syntax.Stmt) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	kind, limit := &t.short, maxShort
-	if len(src) >= longText {
-		kind, limit = &t.long, maxLong
-	}
+	kind, limit := t.kind(src)
 	if *kind == nil || len(*kind) >= limit {
 		*kind = make(map[string][]*syntax.Stmt)
 	}
